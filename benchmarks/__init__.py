@@ -1,0 +1,1 @@
+"""How fast guanxi is, as ratios to a handler that was written by hand: ``python -m benchmarks``."""

@@ -1,0 +1,105 @@
+"""The table of results, and what became slower than it was."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.comparison import Result
+from benchmarks.importing import Imported
+
+#: How much of a ratio may be lost before it counts as a regression.
+TOLERANCE = 0.15
+
+
+def machine(postgresql: str, load: str) -> str:
+    """What the figures were made with."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (
+        f"{cores} cores, Python {platform.python_version()}, PostgreSQL {postgresql} (embedded), "
+        f"load by {load}"
+    )
+
+
+def table(results: Sequence[Result]) -> str:
+    """Requests per second, and each as a share of the limit (W5: of guanxi's W2)."""
+    names = list(dict.fromkeys(name for result in results for name in result.rates))
+    names = [name for name in names if not name.startswith("W")]
+    head = ["", *(f"{name} /s" for name in names), "ratio", "of", "goal", *_peers(names), ""]
+    rows = [head]
+    for result in results:
+        workload = result.workload
+        rows.append(
+            [
+                workload.name,
+                *(_number(result.rate(name)) for name in names),
+                _share(result.ratio("guanxi")),
+                workload.of,
+                f"{workload.goal:.2f}",
+                *(_times(result, name) for name in names[2:]),
+                workload.title,
+            ]
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i in (0, len(head) - 1) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def as_json(
+    results: Sequence[Result], imported: Imported | None, command: str, made_with: str
+) -> dict[str, Any]:
+    """Everything measured, for `--json`."""
+    return {
+        "command": command,
+        "machine": made_with,
+        "workloads": {
+            result.workload.name: {
+                "title": result.workload.title,
+                "ratio_to": result.workload.of,
+                "ratios": {name: result.ratio(name) for name in result.rates},
+                "requests_per_second": result.rates,
+            }
+            for result in results
+        },
+        "import": asdict(imported) if imported else None,
+    }
+
+
+def ratios(results: Sequence[Result]) -> dict[str, float]:
+    """guanxi's ratio by workload: what a baseline keeps."""
+    found = {result.workload.name: result.ratio("guanxi") for result in results}
+    return {name: round(ratio, 3) for name, ratio in found.items() if ratio is not None}
+
+
+def regressions(baseline: Mapping[str, float], now: Mapping[str, float]) -> list[str]:
+    """A line for each workload whose ratio fell too far below the baseline's."""
+    return [
+        f"{name}: the ratio fell from {before:.2f} to {now[name]:.2f}, "
+        f"more than {TOLERANCE:.0%} below benchmarks/baseline.json."
+        for name, before in sorted(baseline.items())
+        if name in now and now[name] < before * (1 - TOLERANCE)
+    ]
+
+
+def _peers(names: Sequence[str]) -> list[str]:
+    return [f"times {name}" for name in names[2:]]
+
+
+def _times(result: Result, peer: str) -> str:
+    rate, other = result.rate("guanxi"), result.rate(peer)
+    return f"{rate / other:.0f}×" if rate and other else "-"
+
+
+def _number(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate:.0f}"
+
+
+def _share(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}"

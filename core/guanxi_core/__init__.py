@@ -1,0 +1,1 @@
+"""The core of guanxi: tenants, plugins, editions and the data they share."""

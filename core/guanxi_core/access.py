@@ -1,0 +1,75 @@
+"""What one caller may do in one tenant, worked out once and kept until the rights change."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from guanxi_core.editions import Edition
+from guanxi_core.grants import Grant
+from guanxi_sdk import (
+    Caller,
+    Confidentiality,
+    GuanxiError,
+    Plugin,
+    Rights,
+    Scope,
+    Tenant,
+)
+
+_EXPANDED: Final = "guanxi_core.rights"
+_MANY: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Installation:
+    """One tenant's edition, and its plugins with that tenant's settings, the core's own too."""
+
+    tenant: Tenant
+    edition: Edition
+    plugins: Mapping[str, Plugin[Any]]
+    #: Plugins the tenant has enabled that cannot run, each with the reason.
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Access:
+    """What one token may do now; ``epoch`` tells whether it still may.
+
+    An issuer's token is over at ``until``, by ``time.monotonic()``, whatever its session's stamp
+    says, which others share.
+    """
+
+    caller: Caller
+    installation: Installation
+    epoch: int
+    grants: tuple[Grant, ...] = ()
+    until: float | None = None
+
+
+class StaleAccess(GuanxiError):
+    """The caller's rights changed meanwhile: authenticate again and repeat, nothing was done."""
+
+
+def expand(grants: Iterable[Grant], edition: Edition) -> Rights:
+    """The permissions of ``edition`` that ``grants`` match, in which scopes and how cleared.
+
+    Equal answers are the same object, so that comparing them is comparing identities.
+    """
+    known: dict[Any, Rights] = edition.attachments.setdefault(_EXPANDED, {})
+    wanted = frozenset(grants)
+    rights = known.get(wanted)
+    if rights is None:
+        held: dict[str, dict[Scope, Confidentiality]] = {}
+        for grant in wanted:
+            for name in edition.permissions:
+                if grant.matches(name):
+                    scopes = held.setdefault(name, {})
+                    former = scopes.get(grant.scope, grant.clearance)
+                    scopes[grant.scope] = max(grant.clearance, former)
+        found = Rights(held)
+        if len(known) >= _MANY:
+            known.clear()
+        same = frozenset((n, s, c) for n, scopes in found.held.items() for s, c in scopes.items())
+        rights = known.setdefault(("same", same), found)
+        known[wanted] = rights
+    return rights

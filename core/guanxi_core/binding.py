@@ -1,0 +1,75 @@
+"""SQL that plugin authors write, bound to one tenant and to the rows that its caller may see."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from guanxi_sdk import PluginError
+
+#: Conditions that a table in a subquery must meet beside its tenant's.
+Narrow = Callable[[Any], Sequence[Any]]
+
+
+def bind(expression: Any, source: Any, tenant: Any, narrow: Narrow | None = None) -> Any:
+    """Bind every table of the subqueries in ``expression`` to the tenant; correlate to ``source``.
+
+    The expression was freshly made, so that it is changed in place.
+    """
+    binder = _Binder(source, tenant, narrow)
+    binder.visit(expression, (source,))
+    for change in binder.changes:
+        change()
+    return expression
+
+
+class _Binder:
+    """Walks an expression as it was written; what it adds is added when the walk is over."""
+
+    def __init__(self, source: Any, tenant: Any, narrow: Narrow | None) -> None:
+        self._source = source
+        self._tenant = tenant
+        self._narrow = narrow
+        self.changes: list[Callable[[], None]] = []
+
+    def visit(self, element: Any, outer: tuple[Any, ...]) -> None:
+        """Bind the subqueries in ``element``, within the tables of ``outer``."""
+        if isinstance(element, sa.FromClause) and element.is_derived_from(self._source):
+            return
+        if isinstance(element, sa.Select):
+            own: list[Any] = []
+            for item in element.get_final_froms():
+                if any(item is known or item.is_derived_from(known) for known in outer):
+                    continue
+                conditions = self._from(item, own)
+                self.changes.append(lambda e=element, c=tuple(conditions): _where(e, c))  # type: ignore[misc]
+            element._correlate = outer
+            element._auto_correlate = False
+            outer = (*outer, *own)
+        for child in element.get_children():
+            self.visit(child, outer)
+
+    def _from(self, item: Any, tables: list[Any]) -> list[Any]:
+        """Conditions for WHERE; those of an outer join's other side go into its ON."""
+        if isinstance(item, sa.Join):
+            left = self._from(item.left, tables)
+            right = self._from(item.right, tables)
+            if item.full:
+                raise PluginError("", "an SQL field cannot use a FULL JOIN: use a LEFT JOIN.")
+            if not item.isouter:
+                return left + right
+            self.changes.append(lambda: _on(item, right))
+            return left
+        tables.append(item)
+        if "tenant_id" not in item.c:
+            return []
+        more = self._narrow(item) if self._narrow else ()
+        return [item.c.tenant_id == self._tenant, *more]
+
+
+def _where(select: Any, conditions: tuple[Any, ...]) -> None:
+    select._where_criteria += conditions
+
+
+def _on(join: Any, conditions: list[Any]) -> None:
+    join.onclause = sa.and_(join.onclause, *conditions)

@@ -1,0 +1,379 @@
+"""A pool of connections that remember the tenant they are set to.
+
+asyncpg's own pool wraps, shields and resets each connection whenever it comes back; that costs more
+than a small query. This one sends nothing at all while a connection is asked for the tenant it
+served last. What makes that safe:
+
+* the setting is changed only here, outside transactions, and forgotten before it is changed, so
+  that an error or a cancellation in between leaves a connection that is set anew;
+* a connection that comes back while an exception is in flight forgets its tenant, one with a
+  cancelled query is not lent again before the server has acknowledged, and one that is left in a
+  transaction is closed;
+* nothing else may be left on a connection: no session-wide settings, locks, listeners or temporary
+  tables that outlive their transaction.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+from uuid import UUID
+
+import asyncpg
+
+from guanxi_core.database.address import place_of, role_of
+from guanxi_sdk import GuanxiError
+
+log = logging.getLogger(__name__)
+
+#: Settings of every session that guanxi opens.
+SESSION: Final = {
+    "application_name": "guanxi",
+    "search_path": "public",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "jit": "off",
+}
+NO_SETTINGS: Final[Mapping[str, str]] = {}
+_SWITCH: Final = "SELECT set_config('guanxi.tenant', $1, false)"
+_UNKNOWN: Final = object()
+_DAY_ZERO: Final = dt.date(2000, 1, 1).toordinal()
+
+
+class DatabaseUnavailable(GuanxiError):
+    """The database cannot be reached, or went away in the middle of something."""
+
+
+def unavailable(url: str, error: BaseException) -> DatabaseUnavailable:
+    """One line that says what is wrong with the database at ``url`` and how to mend it."""
+    place, role = place_of(url), role_of(url)
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        reason = f"refuses the role '{role}': check the role and the password in its address"
+    elif isinstance(error, asyncpg.InvalidCatalogNameError):
+        reason = "does not exist: create it, or correct its address"
+    elif isinstance(error, asyncpg.InsufficientPrivilegeError):
+        reason = f"does not let the role '{role}' connect: GRANT CONNECT to it"
+    elif isinstance(error, asyncpg.TooManyConnectionsError):
+        reason = "has no connection left: raise max_connections, or stop other clients"
+    elif isinstance(error, asyncpg.CannotConnectNowError):
+        reason = "is starting or stopping: try again in a moment"
+    elif isinstance(error, asyncpg.ClientConfigurationError):
+        reason = "has an address that cannot be used: check its parameters"
+    elif isinstance(error, TimeoutError):
+        reason = "does not answer in time: check the server and the network"
+    else:
+        reason = "does not answer: start the server, or correct its address"
+    return DatabaseUnavailable(f"the database {place} {reason}.")
+
+
+class TenantConnection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection of a :class:`TenantPool`."""
+
+    __slots__ = ("lent", "tenant")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tenant: object = None  # a UUID; None for no tenant at all
+        self.lent = True
+
+
+async def connect(url: str, settings: Mapping[str, str] = NO_SETTINGS, **options: Any) -> Any:
+    """Open one connection with guanxi's settings, or raise :class:`DatabaseUnavailable`.
+
+    Statements of any length stay prepared; ``settings`` are added to the session's, and
+    ``options`` are asyncpg's and win over the defaults.
+    """
+    defaults = {
+        "timeout": 10,
+        "server_settings": {**SESSION, **settings},
+        "statement_cache_size": 1000,
+        "max_cached_statement_lifetime": 0,
+        "max_cacheable_statement_size": 0,
+    }
+    connection: Any = None
+    try:
+        connection = await asyncpg.connect(url, **(defaults | options))
+        # Left alone, asyncpg writes 9999-12-31 as infinity and 0001-01-01 as -infinity.
+        await connection.set_type_codec(
+            "date",
+            schema="pg_catalog",
+            format="tuple",
+            encoder=lambda day: (day.toordinal() - _DAY_ZERO,),
+            decoder=lambda value: dt.date.fromordinal(value[0] + _DAY_ZERO),
+        )
+        return connection
+    except BaseException as error:
+        if connection is not None:
+            connection.terminate()
+        if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
+            raise unavailable(url, error) from error
+        raise
+
+
+class TenantPool:
+    """At most ``size`` connections; who asks first is served first.
+
+    ::
+
+        async with pool.connection(tenant.id) as connection:
+            await connection.fetchval("SELECT …")
+
+    The hot path spares the context manager::
+
+        connection = await pool.take(tenant.id)
+        try:
+            …
+        finally:
+            pool.give(connection)
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: int = 16,
+        patience: float = 30,
+        settings: Mapping[str, str] = NO_SETTINGS,
+    ) -> None:
+        if size < 1:
+            raise ValueError("a pool needs at least one connection")
+        self.url: Final = url
+        self.size: Final = size
+        self._patience = patience
+        self._settings = settings
+        self._idle: list[TenantConnection] = []  # the last one back is lent first
+        self._count = 0  # open or being opened
+        self._waiters: deque[asyncio.Future[TenantConnection | None]] = deque()
+        self._all: set[TenantConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._drained = asyncio.Event()
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        size: int = 16,
+        patience: float = 30,
+        settings: Mapping[str, str] = NO_SETTINGS,
+    ) -> Self:
+        """Make a pool and its first connection, so that a wrong address shows at once.
+
+        ``patience`` is how many seconds a caller waits for a connection when all are busy;
+        ``settings`` are PostgreSQL's, for every connection.
+        """
+        pool = cls(url, size=size, patience=patience, settings=settings)
+        pool.give(await pool.take(None))
+        return pool
+
+    @asynccontextmanager
+    async def connection(self, tenant_id: UUID | None) -> AsyncIterator[Any]:
+        """Lend a connection; one that is lost meanwhile raises :class:`DatabaseUnavailable`."""
+        connection = await self.take(tenant_id)
+        try:
+            yield connection
+        except Exception as error:
+            self.raise_if_lost(connection, error)
+            raise
+        finally:
+            self.give(connection)
+
+    async def call(self, query: str, *arguments: Any) -> list[Any]:
+        """Fetch the rows of a system function, whatever tenant the next free connection is set to.
+
+        The core's functions set the tenant themselves, so this costs one round trip always.
+        """
+        connection = self._pick(_UNKNOWN) or await self._obtain()
+        try:
+            rows: list[Any] = await connection.fetch(query, *arguments)
+        except Exception as error:
+            self.raise_if_lost(connection, error)
+            raise
+        else:
+            return rows
+        finally:
+            self.give(connection)
+
+    async def take(self, tenant_id: UUID | None) -> Any:
+        """Lend a connection set to ``tenant_id``, or to no tenant for None."""
+        while True:
+            connection = self._pick(tenant_id) or await self._obtain()
+            if connection.tenant == tenant_id:
+                return connection
+            connection.tenant = _UNKNOWN
+            try:
+                await connection.fetchval(_SWITCH, "" if tenant_id is None else str(tenant_id))
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                closed = connection.is_closed()
+                self.give(connection)
+                if not closed:
+                    raise unavailable(self.url, error) from error
+            except BaseException:
+                self.give(connection)
+                raise
+            else:
+                connection.tenant = tenant_id
+                return connection
+
+    def give(self, connection: Any) -> None:
+        """Take a connection back. Call it in a ``finally`` clause, once."""
+        if not connection.lent:
+            raise RuntimeError("a connection was given back twice")
+        if connection.is_closed():
+            self._discard(connection)
+        elif connection._protocol._is_cancelling():
+            connection.tenant = _UNKNOWN
+            self._later(self._recover(connection))
+        elif connection.is_in_transaction():
+            log.error("a connection came back inside a transaction; it is closed")
+            self._discard(connection)
+        else:
+            if sys.exc_info()[0] is not None:
+                connection.tenant = _UNKNOWN
+            self._put_back(connection)
+
+    def raise_if_lost(self, connection: Any, error: Exception) -> None:
+        """Raise :class:`DatabaseUnavailable` if ``error`` means that ``connection`` broke."""
+        if isinstance(error, asyncpg.InternalClientError):  # lost in the middle of an exchange
+            connection.terminate()
+            raise unavailable(self.url, error) from error
+        broken = isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError)
+        if broken and connection.is_closed():
+            raise unavailable(self.url, error) from error
+
+    async def close(self, *, timeout: float = 10) -> None:  # noqa: ASYNC109
+        """Lend nothing more, wait for what is lent, then close; after ``timeout`` break it off."""
+        self._closed = True
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(DatabaseUnavailable("the connection pool is closed."))
+        while self._idle:
+            self._later(self._farewell(self._idle.pop()))
+        try:
+            async with asyncio.timeout(timeout):
+                while self._count:
+                    self._drained.clear()
+                    await self._drained.wait()
+        except TimeoutError:
+            log.warning("%d connections were still in use when the pool closed", len(self._all))
+            for connection in self._all:
+                connection.terminate()
+
+    def _pick(self, tenant_id: object) -> TenantConnection | None:
+        """An idle connection, one that is set to the tenant already if there is any."""
+        idle = self._idle
+        while idle:
+            for position in range(len(idle) - 1, -1, -1):
+                if idle[position].tenant == tenant_id:
+                    break
+            else:
+                position = len(idle) - 1
+            connection = idle.pop(position)
+            connection.lent = True
+            if not connection.is_closed():
+                return connection
+            self._discard(connection)
+        return None
+
+    async def _obtain(self) -> TenantConnection:
+        """A new connection while there may be more, else the next that comes back."""
+        if self._closed:
+            raise DatabaseUnavailable("the connection pool is closed.")
+        if self._count < self.size:
+            self._count += 1
+            return await self._connect()
+        waiter: asyncio.Future[TenantConnection | None]
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(self._patience):
+                connection = await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._pass_on(waiter.result())  # served and cancelled in the same moment
+            elif waiter in self._waiters:
+                self._waiters.remove(waiter)
+            if isinstance(error, TimeoutError):
+                raise DatabaseUnavailable(
+                    f"all {self.size} connections to the database {place_of(self.url)} are busy: "
+                    "try again later."
+                ) from None
+            raise
+        return connection if connection is not None else await self._connect()
+
+    async def _connect(self) -> TenantConnection:
+        """Fill a place that was counted already."""
+        try:
+            connection: TenantConnection = await connect(
+                self.url, self._settings, connection_class=TenantConnection
+            )
+        except BaseException:
+            self._vacate()
+            raise
+        self._all.add(connection)
+        return connection
+
+    def _pass_on(self, connection: TenantConnection | None) -> None:
+        if connection is None:
+            self._vacate()
+        else:
+            self.give(connection)
+
+    def _put_back(self, connection: TenantConnection) -> None:
+        """Hand the connection to who waits longest, else keep it."""
+        if self._closed:
+            self._later(self._farewell(connection))
+            return
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        connection.lent = False
+        self._idle.append(connection)
+
+    def _discard(self, connection: TenantConnection) -> None:
+        connection.lent = False
+        self._all.discard(connection)
+        connection.terminate()
+        self._vacate()
+
+    def _vacate(self) -> None:
+        """Leave a place to who waits longest; they open a connection of their own."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._count -= 1
+        if not self._count:
+            self._drained.set()
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _recover(self, connection: Any) -> None:
+        """Wait until the server has acknowledged that a query was cancelled."""
+        try:
+            await connection._protocol._wait_for_cancellation(10)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection.terminate()
+        if connection.is_closed() or connection.is_in_transaction():
+            self._discard(connection)
+        else:
+            self._put_back(connection)
+
+    async def _farewell(self, connection: TenantConnection) -> None:
+        try:
+            await connection.close(timeout=5)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection.terminate()
+        self._discard(connection)

@@ -1,0 +1,244 @@
+"""The queue of deliveries: how events enter it, and how each gets from waiting to done or dead.
+
+Entering and leaving meet in one lock per tenant, which whoever enters takes alone and whoever
+leaves shares with others: so that exactly one delivery of an entity and handler is first in line,
+while the others are held behind it.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import msgspec
+
+from guanxi_sdk import GuanxiError
+from guanxi_sdk.events import entity_field, name_of
+
+if TYPE_CHECKING:
+    from guanxi_core.editions import Edition
+
+#: Events handed on, and deliveries claimed, by one statement: the limits in _RELAY and _CLAIM.
+RELAYED_AT_ONCE: Final = 500
+CLAIMED_AT_ONCE: Final = 10
+#: Attempts before a delivery is given up.
+ATTEMPTS: Final = 10
+_LONGEST_PAUSE: Final = 3600.0
+_SUBSCRIPTIONS: Final = "guanxi_core.subscriptions"
+#: Stands for all handlers of a plugin that cannot run at the moment.
+ANY: Final = "*"
+
+#: Taken by whoever adds deliveries, alone.
+ENTER: Final = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('guanxi.delivery.' || ($1::uuid)::text, 0))"
+)
+_RELAY: Final = """
+    WITH taken AS (
+        UPDATE guanxi_outbox o SET status = 'relayed' FROM (
+            SELECT id FROM guanxi_outbox WHERE tenant_id = $1 AND status = 'new'
+            ORDER BY position LIMIT 500
+        ) next WHERE o.tenant_id = $1 AND o.id = next.id
+        RETURNING o.id, o.name, o.payload, o.position
+    ), wanted AS (
+        SELECT t.id, t.name, t.position, h.plugin, h.handler, t.payload ->> h.field AS entity,
+            h.place
+        FROM taken t JOIN unnest($2::text[], $3::text[], $4::text[], $5::text[])
+            WITH ORDINALITY AS h (event, plugin, handler, field, place)
+            ON h.event = t.name OR h.handler = '*'
+    ), entered AS (
+        INSERT INTO guanxi_delivery (tenant_id, event_id, event, plugin, handler, entity, status)
+        SELECT $1, w.id, w.name, w.plugin, w.handler, w.entity, CASE
+            WHEN w.handler = '*' THEN 'held'
+            WHEN w.entity IS NULL THEN 'waiting'
+            WHEN row_number() OVER (PARTITION BY w.plugin, w.handler, w.entity
+                ORDER BY w.position) > 1 THEN 'held'
+            WHEN (w.plugin, w.handler, w.entity) IN (
+                SELECT d.plugin, d.handler, d.entity FROM guanxi_delivery d
+                WHERE d.tenant_id = $1 AND d.status IN ('waiting', 'running', 'held')
+                AND d.entity = ANY (ARRAY(SELECT entity FROM wanted))) THEN 'held'
+            ELSE 'waiting' END
+        FROM wanted w ORDER BY w.position, w.place
+        ON CONFLICT DO NOTHING
+    ) SELECT count(*) FROM taken
+"""
+#: What was kept for a plugin while it could not run enters again, as events that are new to it.
+_RETURN: Final = """
+    WITH kept AS (
+        UPDATE guanxi_delivery SET status = 'done', finished_at = clock_timestamp()
+        WHERE tenant_id = $1 AND handler = '*' AND status = 'held' AND plugin = ANY ($2)
+        RETURNING event_id, event, plugin, position
+    )
+    INSERT INTO guanxi_delivery (tenant_id, event_id, event, plugin, handler, entity, status)
+    SELECT $1, k.event_id, k.event, k.plugin, h.handler, o.payload ->> h.field, 'held'
+    FROM kept k
+    JOIN guanxi_outbox o ON o.tenant_id = $1 AND o.id = k.event_id
+    JOIN unnest($3::text[], $4::text[], $5::text[], $6::text[])
+        AS h (event, plugin, handler, field) ON h.event = k.event AND h.plugin = k.plugin
+    ORDER BY k.position
+    ON CONFLICT DO NOTHING
+"""
+#: Everybody who is held without anybody before them comes to wait.
+_ADVANCE_ALL: Final = """
+    UPDATE guanxi_delivery SET status = 'waiting', due_at = clock_timestamp()
+    WHERE tenant_id = $1 AND status = 'held' AND handler <> '*' AND (entity IS NULL OR id IN (
+        SELECT DISTINCT ON (d.plugin, d.handler, d.entity) d.id FROM guanxi_delivery d
+        WHERE d.tenant_id = $1 AND d.status = 'held' AND NOT EXISTS (
+            SELECT FROM guanxi_delivery e WHERE e.tenant_id = $1 AND e.plugin = d.plugin
+            AND e.handler = d.handler AND e.entity = d.entity
+            AND e.status IN ('waiting', 'running'))
+        ORDER BY d.plugin, d.handler, d.entity, d.position))
+"""
+_CLAIM: Final = """
+    UPDATE guanxi_delivery d SET status = 'running', attempts = attempts + 1,
+        claim = gen_random_uuid(), due_at = clock_timestamp() + make_interval(secs => $2)
+    FROM (
+        SELECT n.id, n.due_at, o.payload::text AS payload, o.at FROM (
+            SELECT id, event_id, due_at, position FROM guanxi_delivery
+            WHERE tenant_id = $1 AND status IN ('waiting', 'running')
+            AND due_at <= clock_timestamp()
+            ORDER BY due_at, position LIMIT 10 FOR UPDATE SKIP LOCKED
+        ) n LEFT JOIN guanxi_outbox o ON o.tenant_id = $1 AND o.id = n.event_id
+    ) next WHERE d.tenant_id = $1 AND d.id = next.id
+    RETURNING d.id, d.claim, d.event_id, d.plugin, d.handler, d.entity, d.attempts,
+        coalesce(d.scheduled_for, next.at) AS at, next.payload, d.position
+"""
+_LEAVE: Final = "SELECT guanxi_leave($1, $2, $3, $4, $5, $6)"
+_RELEASE: Final = """
+    UPDATE guanxi_delivery SET status = 'waiting', claim = NULL, attempts = attempts - 1,
+        due_at = clock_timestamp()
+    WHERE tenant_id = $1 AND id = $2 AND claim = $3 AND status = 'running'
+"""
+_RENEW: Final = """
+    UPDATE guanxi_delivery SET due_at = clock_timestamp() + make_interval(secs => $4)
+    WHERE tenant_id = $1 AND id = $2 AND claim = $3 AND status = 'running'
+    RETURNING true
+"""
+_REPLAY: Final = """
+    UPDATE guanxi_delivery SET status = 'held', attempts = 0, error = NULL, finished_at = NULL
+    WHERE tenant_id = $1 AND id = $2 AND status = 'dead' RETURNING true
+"""
+
+
+class LostClaim(GuanxiError):
+    """The lease ran out while the handler worked, and somebody else has taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One delivery that this process may run, until its lease runs out."""
+
+    tenant_id: UUID
+    id: UUID
+    claim: UUID
+    event_id: UUID | None  # None for a scheduled run
+    plugin: str
+    handler: str
+    entity: str | None
+    attempt: int
+    at: Any
+    payload: str | None
+
+
+async def relay(
+    connection: Any, tenant_id: UUID, edition: "Edition", missing: Sequence[str]
+) -> int:
+    """Hand on the tenant's next new events, one delivery for each handler; returns how many.
+
+    ``missing`` are plugins that are switched on but cannot run: events are kept for them.
+    """
+    async with connection.transaction():
+        await connection.execute(ENTER, tenant_id)
+        columns = [list(column) for column in subscriptions(edition)]
+        for plugin in missing:
+            for column, value in zip(columns, (None, plugin, ANY, None), strict=True):
+                column.append(value)
+        count: int = await connection.fetchval(_RELAY, tenant_id, *columns)
+        return count
+
+
+async def welcome(connection: Any, tenant_id: UUID, edition: "Edition") -> None:
+    """Let plugins that can run again have the events that were kept for them."""
+    async with connection.transaction():
+        await connection.execute(ENTER, tenant_id)
+        columns = subscriptions(edition)
+        await connection.execute(_RETURN, tenant_id, sorted(edition.names), *columns)
+        await connection.execute(_ADVANCE_ALL, tenant_id)
+
+
+async def claim(connection: Any, tenant_id: UUID, lease: float) -> list[Claimed]:
+    """Claim what is due, or was claimed by a worker that has died since."""
+    rows = sorted(await connection.fetch(_CLAIM, tenant_id, lease), key=lambda r: r["position"])
+    return [
+        Claimed(
+            tenant_id, r["id"], r["claim"], r["event_id"], r["plugin"], r["handler"], r["entity"],
+            r["attempts"], r["at"], r["payload"],
+        )
+        for r in rows
+    ]  # fmt: skip
+
+
+async def finish(connection: Any, one: Claimed) -> None:
+    """Mark it done, in the transaction of what it did, or raise :class:`LostClaim`."""
+    await _leave(connection, one, "done", None, 0.0)
+
+
+async def fail(connection: Any, one: Claimed, reason: str) -> None:
+    """Have it tried again later, or give it up after the last attempt."""
+    if one.attempt < ATTEMPTS:
+        await _leave(connection, one, "waiting", reason, pause(one.attempt))
+    else:
+        await _leave(connection, one, "dead", reason, 0.0)
+
+
+async def release(connection: Any, one: Claimed) -> None:
+    """Give it back untried."""
+    await connection.execute(_RELEASE, one.tenant_id, one.id, one.claim)
+
+
+async def renew(connection: Any, one: Claimed, lease: float) -> bool:
+    """Keep it for another ``lease`` seconds; False if it is lost."""
+    return bool(await connection.fetchval(_RENEW, one.tenant_id, one.id, one.claim, lease))
+
+
+async def replay(connection: Any, tenant_id: UUID, delivery_id: UUID) -> bool:
+    """Give a dead delivery all its attempts again; False if there is none, or it is not dead."""
+    await connection.execute(ENTER, tenant_id)
+    found = await connection.fetchval(_REPLAY, tenant_id, delivery_id)
+    await connection.execute(_ADVANCE_ALL, tenant_id)
+    return bool(found)
+
+
+def pause(attempt: int) -> float:
+    """Seconds before the next attempt: exponential backoff with full jitter."""
+    return random.uniform(0, min(_LONGEST_PAUSE, 2.0 ** (attempt - 1)))  # noqa: S311
+
+
+def subscriptions(edition: "Edition") -> tuple[list[Any], ...]:
+    """What the edition's handlers want: event, plugin, handler, and the field of the entity."""
+    known: tuple[list[Any], ...] | None = edition.attachments.get(_SUBSCRIPTIONS)
+    if known is None:
+        known = ([], [], [], [])
+        for entry in edition.handlers:
+            event, model = entry.contribution.event, entry.contribution.model
+            assert event is not None  # noqa: S101  @on demands one
+            values = (
+                name_of(event, model), entry.plugin, entry.contribution.name, entity_field(event)
+            )  # fmt: skip
+            for column, value in zip(known, values, strict=True):
+                column.append(value)
+        edition.attachments[_SUBSCRIPTIONS] = known
+    return known
+
+
+def decode(event: Any, payload: str) -> Any:
+    """The event as the handler knows it."""
+    return msgspec.json.decode(payload, type=event)
+
+
+async def _leave(
+    connection: Any, one: Claimed, ending: str, reason: str | None, later: float
+) -> None:
+    mine = (one.tenant_id, one.id, one.claim)
+    if not await connection.fetchval(_LEAVE, *mine, ending, reason, later):
+        raise LostClaim(f"the claim of {one.plugin}.{one.handler} has run out.")

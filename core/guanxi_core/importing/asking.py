@@ -1,0 +1,81 @@
+"""What plugins say about rows that are about to be imported."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import msgspec
+
+from guanxi_core.access import Access
+from guanxi_core.hooks import ask
+from guanxi_core.importing.binding import Binding, Converted
+from guanxi_sdk import Model, Money
+from guanxi_sdk.hookspecs import CoreHooks
+from guanxi_sdk.model import FieldInfo
+
+
+class Inquiry:
+    """Asks the hook ``write_errors`` about rows of one model."""
+
+    def __init__(self, access: Access, model: type[Model], fields: Sequence[FieldInfo]) -> None:
+        self._installation = access.installation
+        self._model = model
+        self._values = _rebuild(fields)
+
+    @classmethod
+    def of(cls, access: Access, binding: Binding) -> Self | None:
+        """Nothing to ask where no plugin answers."""
+        if not access.installation.edition.hooks["write_errors"].answers:
+            return None
+        return cls(access, binding.step.model, [made.plan.info for made in binding.converters])
+
+    def wrong(self, record: Sequence[Any]) -> str | None:
+        """What is wrong with a row, given as its columns are stored."""
+        arguments = {"model": self._model, "verb": "import", "values": self._values(record)}
+        edition, plugins = self._installation.edition, self._installation.plugins
+        errors = ask(edition, plugins, CoreHooks.write_errors, arguments)
+        return "; ".join(str(error) for error in errors) or None
+
+    def check(self, converted: Converted) -> None:
+        """Reject the rows of a chunk that something is wrong with."""
+        answers = [self.wrong(record) for record in converted.records]
+        if not any(answers):
+            return
+        lines, records = converted.lines, converted.records
+        converted.lines, converted.records = [], []
+        for line, record, answer in zip(lines, records, answers, strict=True):
+            if answer:
+                converted.rejected.append((line, answer))
+            else:
+                converted.lines.append(line)
+                converted.records.append(record)
+
+
+def _rebuild(fields: Sequence[FieldInfo]) -> Callable[[Sequence[Any]], Mapping[str, Any]]:
+    """A function from stored columns to a row's values by attribute, as plugins know them."""
+    makers: list[tuple[str, int, Callable[..., Any] | None]] = []
+    at = 0
+    for field in fields:
+        make: Callable[..., Any] | None = None
+        if field.kind == "choice":
+            make = field.python
+        elif field.kind == "money":
+            make = Money
+        elif field.kind == "values":
+            make = _decoder(field.python)
+        makers.append((field.name, at, make))
+        at += len(field.columns)
+
+    def values(record: Sequence[Any]) -> dict[str, Any]:
+        result = {}
+        for name, at, make in makers:
+            value = record[at]
+            if make is not None and value is not None:
+                value = make(value, record[at + 1]) if make is Money else make(value)
+            result[name] = value
+        return result
+
+    return values
+
+
+def _decoder(type_: Any) -> Callable[[str], Any]:
+    return lambda text: msgspec.json.decode(text, type=type_)

@@ -1,0 +1,61 @@
+"""Arguments for plugin code, so that what one plugin changes is nothing to the others."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from guanxi_sdk import Extension, Model
+
+_CHANGEABLE: Final = (dict, list, set)
+_STATE: Final = "_sa_instance_state"
+
+
+def shield(value: Any) -> Any:
+    """A copy of ``value`` and of what it holds; a dictionary becomes read-only."""
+    if type(value) is dict:
+        return MappingProxyType({name: own(item) for name, item in value.items()})
+    return own(value)
+
+
+def own(value: Any) -> Any:
+    """A copy of lists, dictionaries and sets, and of those in them; all else is taken as it is."""
+    kind = type(value)
+    if kind is list:
+        return [own(item) if type(item) in _CHANGEABLE else item for item in value]
+    if kind is dict:
+        return {
+            name: own(item) if type(item) in _CHANGEABLE else item for name, item in value.items()
+        }
+    return value.copy() if kind is set else value
+
+
+class Rows:
+    """The models' rows among the arguments of one call, which cannot be copied."""
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self._before = [
+            (row, dict(row.__dict__)) for value in arguments.values() for row in _rows(value)
+        ]
+
+    def restore(self) -> bool:
+        """Undo what was done to them; whether there was anything."""
+        changed = False
+        for row, before in self._before:
+            for name in [n for n in row.__dict__ if n not in before]:
+                if name not in row.info.fields:  # a column loaded meanwhile is no change
+                    vars(row).pop(name)
+                    changed = True
+            for name, value in before.items():
+                if name != _STATE and row.__dict__.get(name) is not value:
+                    setattr(row, name, value)
+                    changed = True
+        return changed
+
+
+def _rows(value: Any) -> Iterator[Model | Extension]:
+    if isinstance(value, Model | Extension):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            if isinstance(item, Model | Extension):
+                yield item

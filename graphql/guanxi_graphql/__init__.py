@@ -1,0 +1,1 @@
+"""GraphQL over HTTP: types, compiled plans, execution, and the server."""

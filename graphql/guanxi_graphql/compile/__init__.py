@@ -1,0 +1,1 @@
+"""Documents to statements: one operation becomes one SQL statement that answers in JSON."""

@@ -1,0 +1,217 @@
+"""Connections: keyset pages, cursors and counts in SQL."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from guanxi_graphql.compile.arguments import Leaf, Tree
+from guanxi_graphql.compile.binds import Variables
+from guanxi_graphql.compile.cursors import cursor_of, read_cursor
+from guanxi_graphql.compile.filters import _TYPES
+from guanxi_graphql.compile.scope import Scope
+from guanxi_graphql.schema.bindings import Sortable, Stored
+from guanxi_sdk import Invalid, Model
+
+if TYPE_CHECKING:
+    from guanxi_graphql.compile.selections import Selections
+
+#: Rows of a page when neither `first` nor `last` says, and at most.
+DEFAULT_PAGE = 50
+LARGEST_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    kind: str
+    expression: Any
+    descending: bool
+    nullable: bool
+
+
+class Connection:
+    """One connection in a selection: its rows, filters, order and page."""
+
+    def __init__(
+        self, selections: "Selections", model: type[Model], arguments: dict[str, Tree],
+        parent: Any = None,
+    ) -> None:  # fmt: skip
+        self._selections = selections
+        self._binds = selections.binds
+        self._policies = selections.policies
+        self._model = model
+        self._arguments = arguments
+        self._parent = parent  # (column of the model, the parent's id expression)
+        self.backward = "last" in arguments
+        if self.backward and "first" in arguments:
+            raise Invalid("last", "cannot be combined with `first`: ask for one end of the list.")
+        self._tag = ""
+
+    def _base(self) -> tuple[Scope, list[Any]]:
+        """A fresh scope over the table and the conditions that every page shares."""
+        table = self._table()
+        scope = Scope(self._model, table, self._policies)
+        conditions = [table.c.tenant_id == self._binds.context("tenant")]
+        conditions += self._policies.rows(self._model, table)
+        if self._parent is not None:
+            column, parent_id = self._parent
+            conditions.append(table.c[column] == parent_id)
+        archived = self._arguments.get("includeArchived")
+        shown = isinstance(archived, Leaf) and archived.now
+        if not shown and "archived_at" in table.c:
+            conditions.append(table.c.archived_at.is_(None))
+        where = self._arguments.get("where")
+        if where is not None:
+            conditions.append(self._selections.filters.condition(scope, where))
+        return scope, conditions
+
+    def _table(self) -> Any:
+        return self._model.info.table.alias(self._selections.alias())
+
+    def _correlated(self, statement: Any) -> Any:
+        if self._parent is None:
+            return statement
+        return statement.correlate(self._parent[1].table)
+
+    def count(self) -> Any:
+        """How many rows there are on all pages."""
+        scope, conditions = self._base()
+        statement = sa.select(sa.func.count()).select_from(scope.from_()).where(*conditions)
+        return self._correlated(statement).scalar_subquery()
+
+    def check(self, *, counted: bool) -> None:
+        """Refuse wrong arguments also where no rows are asked for, or at most their number."""
+        scope = Scope(self._model, self._table(), self._policies)
+        conditions: list[Any] = []
+        if not counted:
+            scope, conditions = self._base()
+        self._page(conditions, self._keys(scope))
+        self._binds.check(*conditions, self._limit(False))
+
+    def rows(self, *, one_more: bool) -> Any:
+        """The page's rows (and one more, to see whether there are) with ``_k…`` sort keys."""
+        scope, conditions = self._base()
+        keys = self._keys(scope)
+        self._page(conditions, keys)
+        columns = [*scope.source.c]
+        columns += [key.expression.label(f"_k{i}") for i, key in enumerate(keys)]
+        statement = (
+            sa.select(*columns)
+            .select_from(scope.from_())
+            .where(*conditions)
+            .order_by(*self._order(keys, [k.expression for k in keys], reverse=self.backward))
+            .limit(self._limit(one_more))
+        )
+        self.keys = keys
+        return self._correlated(statement)
+
+    def cursor(self, rows: Any) -> Any:
+        """The cursor of a row, made of the rows' exported keys: only rows of the page need one."""
+        return cursor_of(self._tag, [rows.c[f"_k{i}"] for i in range(len(self.keys))])
+
+    def ordered(self, statement: Any, rows: Any, *, reverse: bool = False) -> Any:
+        """``statement`` in the connection's order, by the rows' exported keys."""
+        keys = [rows.c[f"_k{i}"] for i in range(len(self.keys))]
+        return statement.order_by(*self._order(self.keys, keys, reverse=reverse))
+
+    def page_size(self) -> Any:
+        """The page size as a bound value."""
+        return self._limit(False)
+
+    def _limit(self, one_more: bool) -> Any:
+        """The limit; what the document fixes is no placeholder, so that the planner knows it."""
+        extra = 1 if one_more else 0
+        leaf = self._arguments.get("last" if self.backward else "first")
+        if leaf is None or (isinstance(leaf, Leaf) and leaf.fixed):
+            return sa.literal_column(str(self._size({}) + extra), sa.BigInteger)
+        return self._binds.value(lambda variables: self._size(variables) + extra, sa.BigInteger)
+
+    def _size(self, variables: Variables) -> int:
+        name = "last" if self.backward else "first"
+        leaf = self._arguments.get(name)
+        asked = leaf.get(variables) if isinstance(leaf, Leaf) else None
+        if asked is None:
+            return DEFAULT_PAGE
+        if asked < 0:
+            raise Invalid(name, "must not be negative.")
+        if asked > LARGEST_PAGE:
+            raise Invalid(name, f"must be at most {LARGEST_PAGE}: page with cursors.")
+        return int(asked)
+
+    def _keys(self, scope: Scope) -> list[_Key]:
+        leaf = self._arguments.get("orderBy")
+        names = (
+            [getattr(item, "value", item) for item in leaf.now] if isinstance(leaf, Leaf) else []
+        )
+        known = self._selections.schema.orders[f"{self._model.info.name}OrderBy"]
+        keys: list[_Key] = []
+        for name in dict.fromkeys(names):
+            entry: Sortable = known[name]
+            kind, expression, _ = self._selections.filters.comparable(scope, entry.binding)
+            binding = entry.binding
+            nullable = not (
+                isinstance(binding, Stored)
+                and binding.owner is self._model
+                and not binding.field.nullable
+            )
+            keys.append(_Key(kind, expression, entry.descending, nullable))
+            if kind == "id" and name.startswith("ID_"):
+                break
+        else:
+            descending = keys[-1].descending if keys else False
+            keys.append(_Key("id", scope.id, descending, False))
+        self._tag = ",".join(names) or "id"
+        return keys
+
+    @staticmethod
+    def _order(keys: list[_Key], expressions: list[Any], *, reverse: bool) -> list[Any]:
+        """Empty values come last, in a reversed page first."""
+        order = []
+        for key, expression in zip(keys, expressions, strict=True):
+            term = expression.desc() if key.descending is not reverse else expression.asc()
+            if key.nullable:
+                term = term.nulls_first() if reverse else term.nulls_last()
+            order.append(term)
+        return order
+
+    def _page(self, conditions: list[Any], keys: list[_Key]) -> None:
+        """Add the conditions of the cursors given."""
+        for name in ("after", "before"):
+            leaf = self._arguments.get(name)
+            if isinstance(leaf, Leaf):
+                conditions.append(self._beyond(keys, name, leaf))
+
+    def _beyond(self, keys: list[_Key], name: str, leaf: Leaf) -> Any:
+        """Rows strictly behind (`after`) or in front of (`before`) the cursor."""
+        kinds = [key.kind for key in keys]
+        tag, get = self._tag, leaf.get
+
+        def read(variables: Variables, index: int) -> Any:
+            return read_cursor(name, tag, kinds, get(variables))[index]
+
+        values = [
+            self._binds.value(
+                lambda v, index=i: read(v, index),  # type: ignore[misc]
+                sa.BigInteger if key.kind == "money" else _TYPES[key.kind],
+            )
+            for i, key in enumerate(keys)
+        ]
+        back = name == "before"
+        if len({key.descending for key in keys}) == 1 and not any(key.nullable for key in keys):
+            row = sa.tuple_(*[key.expression for key in keys])
+            other = sa.tuple_(*values)
+            return row < other if keys[0].descending is not back else row > other
+        alternatives = []
+        same: list[Any] = []
+        for key, value in zip(keys, values, strict=True):
+            expression = key.expression
+            ahead = expression < value if key.descending is not back else expression > value
+            if key.nullable and back:
+                ahead = sa.or_(ahead, sa.and_(expression.is_not(None), value.is_(None)))
+            elif key.nullable:
+                ahead = sa.or_(ahead, sa.and_(expression.is_(None), value.is_not(None)))
+            alternatives.append(sa.and_(*same, ahead))
+            same.append(
+                expression.is_not_distinct_from(value) if key.nullable else expression == value
+            )
+        return sa.or_(*alternatives)

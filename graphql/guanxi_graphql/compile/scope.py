@@ -1,0 +1,123 @@
+"""One row source in a statement: a model's table under an alias, and its side tables."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from guanxi_core.binding import bind
+from guanxi_core.breakers import PluginFailed, stops
+from guanxi_core.editions import Contributed
+from guanxi_graphql.compile.binds import ambient
+from guanxi_graphql.compile.policies import Policies
+from guanxi_sdk import Extension, Model, Money, SQLMoney
+from guanxi_sdk.values import MINOR_DIGITS
+
+
+class Scope:
+    """Columns of a model as they are reachable from ``source``; other tables join as needed."""
+
+    def __init__(self, model: type[Model], source: Any, policies: Policies) -> None:
+        self.model = model
+        self.source = source
+        self.policies = policies
+        self._joined: dict[type[Extension], Any] = {}
+        #: Side tables and to-ones, each with its id and what else it must meet.
+        self._joins: list[tuple[Any, Any, list[Any]]] = []
+        self._entity: Any = None
+
+    def column(self, owner: type[Model] | type[Extension], name: str) -> Any:
+        """A column of the model or of one of its extensions."""
+        if owner is self.model:
+            return self.source.c[name]
+        side = self._joined.get(owner)  # type: ignore[arg-type]
+        if side is None:
+            side = owner.info.table.alias(f"{self.source.name}_{owner.info.table.name}"[:60])
+            self._joined[owner] = side  # type: ignore[index]
+            held = self.policies.held(self.model, self.source, owner.info.read)
+            self._joins.append((side, self.id, held))
+        return side.c[name]
+
+    @property
+    def id(self) -> Any:
+        """The row's UUID."""
+        return self.source.c.id
+
+    def sides(self) -> list[Any]:
+        """The side tables asked for so far."""
+        return list(self._joined.values())
+
+    def to_one(self, model: type[Model], name: str, identity: Any) -> "Scope":
+        """The row of another model that ``identity`` refers to, joined to this one's."""
+        other = Scope(model, model.info.table.alias(name), self.policies)
+        other._joins = self._joins
+        self._joins.append((other.source, identity, self.policies.rows(model, other.source)))
+        return other
+
+    def from_(self) -> Any:
+        """The FROM clause with all tables asked for so far."""
+        joined = self.source
+        tenant = self.policies.binds.context("tenant")
+        for table, identity, conditions in self._joins:
+            joined = joined.outerjoin(
+                table, sa.and_(table.c.tenant_id == tenant, table.c.id == identity, *conditions)
+            )
+        return joined
+
+    def expression(self, entry: Contributed, arguments: dict[str, Any]) -> Any:
+        """An SQL field's expression, every table in it bound to the tenant and to visible rows."""
+        if self._entity is None:
+            self._entity = aliased(self.model, self.source)
+        try:
+            made = entry.contribution.function(
+                self._entity, ambient(self.policies.binds), **arguments
+            )
+        except BaseException as error:
+            if stops(error):
+                raise
+            message = f"The plugin '{entry.plugin}' failed."
+            raise PluginFailed(entry.plugin, message) from error
+        if isinstance(made, SQLMoney):
+            return SQLMoney(self._bound(made.minor), self._bound(made.currency))
+        return self._bound(made)
+
+    def _bound(self, expression: Any) -> Any:
+        tenant = self.policies.binds.context("tenant")
+        narrow = self.policies.inner if self.policies.rights.limited else None
+        return bind(expression, self.source, tenant, narrow)
+
+
+def as_text(expression: Any) -> Any:
+    """``expression::text``"""
+    return sa.cast(expression, sa.Text)
+
+
+def literal(text: str) -> Any:
+    """A text constant of our own in the statement; never a client's."""
+    return sa.literal_column("'" + text.replace("'", "''") + "'", sa.Text)
+
+
+_WHOLE = tuple(code for code, digits in MINOR_DIGITS.items() if digits == 0)
+_THOUSANDTHS = tuple(code for code, digits in MINOR_DIGITS.items() if digits == 3)
+
+
+def money_text(minor: Any, currency: Any) -> Any:
+    """An amount in minor units as the decimal text that :attr:`Money.amount` writes."""
+    exact = sa.cast(minor, sa.Numeric)
+
+    def scaled(factor: str) -> Any:
+        return as_text(exact * sa.literal_column(factor, sa.Numeric))
+
+    def one_of(codes: tuple[str, ...]) -> Any:
+        return currency.in_([literal(code) for code in codes])
+
+    return sa.case(
+        (one_of(_WHOLE), as_text(exact)),
+        (one_of(_THOUSANDTHS), scaled("0.001")),
+        else_=scaled("0.01"),
+    )
+
+
+def minor_units(value: Any) -> Money:
+    """A `MoneyInput` as Money; raises Invalid when it is not one."""
+    return Money.parse(format(value["amount"], "f"), value["currency"])

@@ -1,0 +1,1 @@
+"""Plans at work: documents, caches, batch fields, mutations."""

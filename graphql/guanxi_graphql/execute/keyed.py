@@ -1,0 +1,96 @@
+"""Mutations with an idempotency key: each field is done once, and its reply given again.
+
+A field's reply is stored in the transaction that did the work, under the key and the field's place
+in the document. So a request that was cut off between two fields goes on where it stopped when it
+is repeated, and fields remain transactions of their own, with a key as without.
+"""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from guanxi_core.idempotency import Once, StoredReply
+from guanxi_graphql.execute.encoding import encode
+from guanxi_graphql.execute.splicing import Errors
+from guanxi_sdk import Invalid
+
+if TYPE_CHECKING:
+    from guanxi_core.platform import Access
+
+_PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{1,255}")
+
+
+class Keyed:
+    """The fields of one request with a key, one after the other."""
+
+    def __init__(self, once: Once) -> None:
+        self._once = once
+        self._context: Any = None
+        #: Set where a field came to nothing that would be worth repeating.
+        self.failed = False
+        self.ran = 0
+
+    @asynccontextmanager
+    async def field(
+        self, step: int, context: AbstractAsyncContextManager[Any]
+    ) -> AsyncIterator[StoredReply | None]:
+        """The transaction of a field; yields its stored reply, if there is one.
+
+        Whoever comes second waits here until the first is done.
+        """
+        async with context as opened:
+            found = await self._once.find(await opened.raw(), step)
+            self.ran += found is None
+            self._context, self.failed = opened, False
+            try:
+                yield found
+            finally:
+                self._context = None
+
+    async def keep(self, step: int, body: bytes, errors: Errors) -> None:
+        """Store the reply of the field that is running, unless repeating it makes sense."""
+        if not self.failed:
+            reply = StoredReply(body, encode(errors))
+            await self._once.keep(await self._context.raw(), step, reply)
+
+    @asynccontextmanager
+    async def work(self) -> AsyncIterator[Any]:
+        """The running field's context; what fails within is undone, and the refusal stored."""
+        async with self._context.db.begin_nested():
+            yield self._context
+            await (await self._context.raw()).execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def errors_of(reply: StoredReply) -> Errors:
+    """The errors of a stored reply."""
+    return msgspec.json.decode(reply.errors, type=Errors)
+
+
+def keyed(
+    key: bytes,
+    access: "Access",
+    document: str,
+    operation: str | None,
+    variables: Mapping[str, Any] | None,
+) -> Keyed | None:
+    """The request under its key; None for the platform itself, which has no token to go by.
+
+    A key belongs to a user, or to a token without one. What the caller may do is part of the
+    request, so that a stored reply never shows what the caller may no longer see.
+    """
+    if not _PRINTABLE.fullmatch(key):
+        raise Invalid(
+            None, "The Idempotency-Key must have 1 to 255 printable ASCII characters.",
+            code="BAD_REQUEST",
+        )  # fmt: skip
+    caller = access.caller
+    owner = caller.user_id or caller.token_id
+    if owner is None:
+        return None
+    request = [document, operation, variables or {}, caller.rights.held]
+    digest = sha256(msgspec.json.encode(request, order="deterministic")).digest()
+    return Keyed(Once(access.installation.tenant.id, owner, key.decode("ascii"), digest))

@@ -1,0 +1,365 @@
+"""Mutations: one transaction each, in the document's order."""
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+from graphql import FieldNode
+
+from guanxi_core.breakers import PluginFailed, timed_out
+from guanxi_core.database.pool import DatabaseUnavailable
+from guanxi_core.database.violations import refusal_of
+from guanxi_core.hooks import ask
+from guanxi_graphql.compile.arguments import plain
+from guanxi_graphql.compile.binds import Request, Variables
+from guanxi_graphql.compile.reads import Operation
+from guanxi_graphql.compile.selections import Selections, Step
+from guanxi_graphql.compile.shapes import Arguments
+from guanxi_graphql.compile.writes import VALUES, WritePlan, compile_write
+from guanxi_graphql.execute.documents import Document
+from guanxi_graphql.execute.encoding import encode
+from guanxi_graphql.execute.errors import TOO_SLOW, StaleAccess, failed, located, refusal, withheld
+from guanxi_graphql.execute.keyed import Keyed, errors_of
+from guanxi_graphql.execute.splicing import Errors, Splicer
+from guanxi_graphql.schema.bindings import Ask, Schema, Write
+from guanxi_graphql.schema.build import payload_key
+from guanxi_sdk import Confidentiality, Conflict, Forbidden, NotFound, Refusal, Unauthenticated
+from guanxi_sdk._docs import camel, snake
+
+if TYPE_CHECKING:
+    from guanxi_core.platform import Platform
+
+Nodes = Sequence[FieldNode]
+_log = logging.getLogger(__name__)
+
+
+class Mutations:
+    """Runs the mutation fields of one request."""
+
+    def __init__(
+        self,
+        platform: "Platform",
+        schema: Schema,
+        document: Document,
+        variables: Variables,
+        request: Request,
+        keyed: Keyed | None = None,
+    ) -> None:
+        self._keyed = keyed
+        self._platform = platform
+        self._schema = schema
+        self._document = document
+        self._operation: Operation = document.operation
+        self._variables = variables
+        self._request = request
+        self._rights = request.access.caller.rights
+        self._reasoned = request.reason is not None
+        self.errors: Errors = []
+        self.secrets: dict[str, None] = {}
+
+    async def run(self) -> bytes:
+        """All fields, one after the other, as the bytes of ``data``."""
+        selections = self._selections()
+        root = selections.collect("Mutation", [self._operation.node.selection_set])
+        parts: list[bytes] = []
+        for step, (key, nodes) in enumerate(root.items()):
+            name = nodes[0].name.value
+            if name == "__typename":
+                body = b'"Mutation"'
+            else:
+                binding = self._schema.fields["Mutation"][name]
+                try:
+                    if self._keyed is None:
+                        body = await self._field(key, nodes, binding)
+                    else:
+                        body = await self._once(self._keyed, step, key, nodes, binding)
+                except Exception as error:
+                    # All of it may be repeated: nothing has been written, or only once.
+                    if not parts or self._keyed is not None:
+                        raise
+                    self.errors.append(_located(error, key))
+                    body = b"null"
+            parts.append(encode(key) + b":" + body)
+        return b"{" + b",".join(parts) + b"}"
+
+    def _selections(self) -> Selections:
+        return Selections(
+            self._schema, self._rights, self._operation.fragments, self._variables,
+            reasoned=self._reasoned,
+        )  # fmt: skip
+
+    async def _once(
+        self, keyed: Keyed, step: int, key: str, nodes: Nodes, binding: Write | Ask
+    ) -> bytes:
+        """A field of a request with a key: done now, or answered as it was the first time."""
+        before = len(self.errors)
+        try:
+            async with keyed.field(step, self._transaction(_action(binding))) as reply:
+                if reply is not None:
+                    self.errors += errors_of(reply)
+                    return reply.body
+                body = await self._field(key, nodes, binding)
+                await keyed.keep(step, body, self.errors[before:])
+            return body
+        except PluginFailed as error:  # all is undone, the key included: it may be repeated
+            self.errors.append(located(error.message, error.code, (key,)))
+            return b"null"
+
+    async def _field(self, key: str, nodes: Nodes, binding: Write | Ask) -> bytes:
+        try:
+            if isinstance(binding, Write):
+                return await self._write(key, nodes, binding)
+            return await self._ask(key, nodes, binding)
+        except (Forbidden, Unauthenticated) as error:
+            self.errors.append(refusal(error, (key,)))
+            return b"null"
+        except PluginFailed as error:  # its own, or of a field of its result: nothing was done
+            if self._keyed is not None:
+                raise
+            self.errors.append(located(error.message, error.code, (key,)))
+            return b"null"
+        except Refusal as error:
+            return self._refused(nodes, [error])
+
+    # --- generated -----------------------------------------------------------------------------
+
+    async def _write(self, key: str, nodes: Nodes, binding: Write) -> bytes:
+        permission = binding.model.info.write
+        if permission not in self._rights.permissions:
+            raise Forbidden(permission)
+        plan = self._plan(key, nodes, binding)
+        variables = self._variables
+        values: dict[str, Any] = {}
+        if plan.reader is not None and plan.input is not None:
+            values, wrong = plan.reader.read(plain(plan.input, variables))
+            wrong = self._too_confidential(binding, values) or wrong
+            if not wrong:
+                wrong = self._vetoes(binding, values)
+            if wrong:
+                return self._refused(nodes, wrong)
+            variables = {**variables, VALUES: values}
+        arguments = plan.statement.arguments(variables, self._request)
+        self.errors += [withheld(w.message, w.path) for w in plan.withheld]
+        self.secrets |= dict.fromkeys(plan.secrets)
+        if plan.payload and self._keyed is None:
+            pool = self._platform.pool
+            connection = await pool.take(self._request.access.installation.tenant.id)
+            try:
+                row = await connection.fetchrow(plan.statement.sql, *arguments)
+            except Exception as error:
+                pool.raise_if_lost(connection, error)
+                raise self._violation(error, binding) from error
+            finally:
+                pool.give(connection)
+            body = bytes(self._outcome(row))
+            self._platform.bell.ring(self._request.access.installation)
+            return body
+        async with self._context(binding) as ctx:
+            try:
+                connection = await ctx.raw()
+                row = await connection.fetchrow(plan.statement.sql, *arguments)
+            except asyncpg.PostgresError as error:
+                raise self._violation(error, binding) from error
+            if plan.payload:
+                return bytes(self._outcome(row))
+            return await self._payload(ctx, key, nodes, binding, UUID(self._outcome(row)))
+
+    def _plan(self, key: str, nodes: Nodes, binding: Write) -> WritePlan:
+        has_token = self._request.access.caller.token_id is not None
+        form = self._document.key(self._variables)
+        cached = (key, form, self._rights, has_token, self._reasoned)
+        plan = self._document.plan(cached)
+        if plan is None:
+            plan = compile_write(self._selections(), binding, key, nodes, has_token=has_token)
+            self._document.keep(cached, plan)
+        found: WritePlan = plan
+        return found
+
+    def _too_confidential(self, binding: Write, values: dict[str, Any]) -> list[Refusal]:
+        """Nobody writes what they may not read."""
+        info = binding.model.info
+        return [
+            Refusal(name, f"needs the clearance {level.name}", code="FORBIDDEN")
+            for name in values
+            if (level := info.fields[name].confidentiality) > Confidentiality.INTERNAL
+            and not self._rights.scopes(info.write, level)
+        ]
+
+    def _vetoes(self, binding: Write, values: dict[str, Any]) -> list[Refusal]:
+        installation = self._request.access.installation
+        if not installation.edition.hooks["write_errors"].answers:
+            return []
+        found: list[Refusal] = ask(
+            installation.edition, installation.plugins, "write_errors",
+            {"model": binding.model, "verb": binding.verb, "values": values},
+            breakers=self._platform.breakers.of(installation.tenant),
+        )  # fmt: skip
+        return found
+
+    def _violation(self, error: Exception, binding: Write) -> Exception:
+        return refusal_of(error, [binding.model]) or error
+
+    @staticmethod
+    def _outcome(row: Any) -> Any:
+        if row is None:
+            raise StaleAccess
+        if row["body"] is None:
+            if not row["found"]:
+                raise NotFound
+            if row["missing"]:
+                raise NotFound(row["missing"])
+            if not row["allowed"]:
+                raise Refusal(None, "This is beyond what you may write.", code="FORBIDDEN")
+            raise Conflict
+        return row["body"]
+
+    async def _payload(
+        self, ctx: Any, key: str, nodes: Nodes, binding: Write, identity: UUID
+    ) -> bytes:
+        """The payload of a write whose answer needs the rows as they are now."""
+        model = binding.model
+        name = camel(snake(model.info.name))
+        splicer = self._splicer(ctx)
+        payload: dict[str, Any] = {}
+        for part, same in self._parts(nodes).items():
+            if same[0].name.value == name:
+                rows = await splicer.rows(model, same, [identity], (key, part))
+                payload[part] = rows.get(str(identity))
+            else:
+                payload[part] = self._fixed(nodes, same, [])
+        self.errors += splicer.errors
+        self.secrets |= splicer.secrets
+        return encode(payload)
+
+    # --- contributed ---------------------------------------------------------------------------
+
+    async def _ask(self, key: str, nodes: Nodes, binding: Ask) -> bytes:
+        entry = binding.contributed
+        contribution = entry.contribution
+        needs = contribution.needs
+        if needs is not None and needs.name not in self._rights.permissions:
+            raise Forbidden(needs.name)
+        selections = self._selections()
+        trees = selections.arguments("Mutation", nodes[0])
+        plugin = self._request.access.installation.plugins[entry.plugin]
+        given = Arguments(binding, trees).values(selections, self._variables, self._request)
+        self.secrets |= selections.policies.secrets
+        errors: Errors = []
+        breakers = self._platform.breakers.of(self._request.access.installation.tenant)
+        name = contribution.name
+        try:
+            async with self._context(binding) as ctx:
+                with (
+                    breakers.guard(entry.plugin, name, ctx.deadline, settled=False),
+                    ctx.within(contribution.needs),
+                ):
+                    result = await contribution.function(plugin, ctx, **given)
+                body = await self._result(ctx, key, nodes, binding, result, errors)
+        except (StaleAccess, DatabaseUnavailable, PluginFailed):
+            raise
+        except Refusal:
+            breakers.success(entry.plugin, name)
+            raise
+        except Exception as error:
+            if timed_out(error):
+                breakers.release(entry.plugin)
+                raise
+            breakers.failure(entry.plugin, name, error)
+            self.errors.append(failed(entry.plugin, name, error, (key,)))
+            if self._keyed is not None:
+                self._keyed.failed = True
+            return b"null"
+        breakers.success(entry.plugin, name)
+        self.errors += errors
+        return body
+
+    async def _result(
+        self, ctx: Any, key: str, nodes: Nodes, binding: Ask, result: Any, errors: Errors
+    ) -> bytes:
+        splicer = self._splicer(ctx)
+        payload: dict[str, Any] = {}
+        name = None if binding.returns.kind == "nothing" else payload_key(binding.returns)
+        for part, same in self._parts(nodes).items():
+            if same[0].name.value == name:
+                step = Step((), part, binding, {}, (), tuple(same))
+                [payload[part]] = await splicer.shaped(step, [result], (key, part))
+            else:
+                payload[part] = self._fixed(nodes, same, [])
+        errors += splicer.errors
+        self.secrets |= splicer.secrets
+        return encode(payload)
+
+    # --- payloads ------------------------------------------------------------------------------
+
+    def _context(self, binding: Write | Ask) -> Any:
+        """A transaction, or the part of the running one that is undone when the field fails."""
+        return self._transaction(_action(binding)) if self._keyed is None else self._keyed.work()
+
+    def _transaction(self, action: str | None) -> Any:
+        request = self._request
+        return self._platform.context(
+            request.access, locale=request.locale, reason=request.reason, origin=request.origin,
+            action=action,
+        )  # fmt: skip
+
+    def _splicer(self, ctx: Any) -> Splicer:
+        async def fetch(sql: str, arguments: list[Any]) -> Any:
+            connection = await ctx.raw()
+            return await connection.fetchval(sql, *arguments)
+
+        return Splicer(self._schema, self._document, self._variables, self._request, ctx, fetch)
+
+    def _parts(self, nodes: Nodes) -> dict[str, list[FieldNode]]:
+        return self._selections().collect(_payload_type(nodes[0]), [n.selection_set for n in nodes])
+
+    def _fixed(self, nodes: Nodes, same: Nodes, errors: Sequence[Refusal]) -> Any:
+        """`errors` and `__typename` of a payload; null for its result."""
+        field = same[0].name.value
+        if field == "__typename":
+            return _payload_type(nodes[0])
+        if field != "errors":
+            return None
+        parts = self._selections().collect("UserError", [n.selection_set for n in same])
+        return [
+            {name: _error_part(error, inner[0].name.value) for name, inner in parts.items()}
+            for error in errors
+        ]
+
+    def _refused(self, nodes: Nodes, errors: Sequence[Refusal]) -> bytes:
+        return encode(
+            {part: self._fixed(nodes, same, errors) for part, same in self._parts(nodes).items()}
+        )
+
+
+def _action(binding: Write | Ask) -> str | None:
+    """What the audit calls a plugin's mutation; generated ones are called by model and verb."""
+    if isinstance(binding, Write):
+        return None
+    return f"{binding.contributed.plugin}.{binding.contributed.contribution.name}"
+
+
+def _located(error: Exception, key: str) -> dict[str, Any]:
+    """What a later field of a mutation reports when earlier ones have been written."""
+    if isinstance(error, StaleAccess):
+        return refusal(Unauthenticated(), (key,))
+    if isinstance(error, DatabaseUnavailable):
+        return located("The database is unavailable: try again.", "UNAVAILABLE", (key,))
+    if timed_out(error):
+        return located(TOO_SLOW, "TIMEOUT", (key,))
+    _log.error("a mutation failed", exc_info=error)
+    return located("Internal error.", "INTERNAL", (key,))
+
+
+def _payload_type(node: FieldNode) -> str:
+    name = node.name.value
+    return f"{name[0].upper()}{name[1:]}Payload"
+
+
+def _error_part(error: Refusal, name: str) -> Any:
+    if name == "__typename":
+        return "UserError"
+    if name == "path":
+        return camel(error.path) if error.path else None
+    return error.code if name == "code" else error.message

@@ -1,0 +1,24 @@
+"""Models and contributions as GraphQL types."""
+
+from typing import cast
+
+from graphql import print_schema
+
+from guanxi_core.editions import Edition
+from guanxi_graphql.schema.bindings import Schema
+from guanxi_graphql.schema.build import build
+
+__all__ = ["Schema", "schema_of", "sdl"]
+
+
+def schema_of(edition: Edition) -> Schema:
+    """The schema of an edition, built once."""
+    found = edition.attachments.get("schema")
+    if found is None:
+        found = edition.attachments["schema"] = build(edition)
+    return cast(Schema, found)
+
+
+def sdl(edition: Edition) -> str:
+    """The schema in GraphQL's schema definition language, stable in order."""
+    return print_schema(schema_of(edition).graphql)

@@ -1,0 +1,83 @@
+"""Run the application under Granian."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVarTuple, Unpack
+
+import uvloop
+from granian import Granian, loops
+from granian.constants import Interfaces, Loops
+from granian.log import LogLevels
+from litestar import Litestar
+
+from guanxi_core.config import Config
+from guanxi_graphql.app import create_app
+from guanxi_graphql.listening import Address
+
+_TARGET = "guanxi_graphql.app:create_app"
+_HANDLERS = {  # Granian would write to stdout
+    name: {
+        "class": "logging.StreamHandler",
+        "stream": "ext://sys.stderr",
+        "formatter": formatter,
+    }
+    for name, formatter in (("console", "generic"), ("access", "access"))
+}
+
+
+_Given = TypeVarTuple("_Given")
+
+
+class _Loop(uvloop.Loop):
+    """An event loop that hears the first signal to stop and no other.
+
+    Ctrl-C in a terminal, and a supervisor that signals a whole group, reach a worker directly and
+    once more through its parent; Granian's handler may wait for itself forever on the second.
+    """
+
+    _stopping = False
+
+    def add_signal_handler(
+        self, sig: int, callback: Callable[[Unpack[_Given]], object], *args: *_Given
+    ) -> None:
+        super().add_signal_handler(sig, self._stop, callback, *args)
+
+    def _stop(self, callback: Callable[[Unpack[_Given]], object], *args: *_Given) -> None:
+        if not self._stopping:
+            self._stopping = True
+            callback(*args)
+
+
+@loops.register("auto")
+def _make_loop() -> _Loop:
+    loop = _Loop()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+def load_app(config: Config, worker: bool) -> Litestar:
+    """The application, in a worker; that importing this module registers the event loop there."""
+    return create_app(config, worker=worker)
+
+
+def run_server(config: Config, address: Address, workers: int, *, deliver: bool = True) -> None:
+    """Serve until SIGINT or SIGTERM; requests that have begun are finished first.
+
+    A worker that is killed is replaced. The application is handed over as it is, because Granian's
+    own loader would put the current folder before everything else on the module path.
+    """
+    Granian(
+        _TARGET,
+        address=address.ip,
+        port=address.port,
+        interface=Interfaces.ASGI,
+        loop=Loops.auto,
+        workers=workers,
+        websockets=False,
+        log_level=LogLevels.warning,
+        log_dictconfig={"handlers": _HANDLERS},
+        respawn_failed_workers=True,
+        workers_kill_timeout=30,
+        factory=True,
+    ).serve(target_loader=partial(load_app, config, deliver), wrap_loader=False)

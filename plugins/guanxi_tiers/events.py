@@ -1,0 +1,24 @@
+"""What happens to tiers."""
+
+import datetime as dt
+from uuid import UUID
+
+from guanxi_sdk import Event
+from guanxi_tiers.choices import Tier
+
+
+class TierChanged(Event):
+    """Somebody set a customer's tier by hand, or lifted such an override, and the tier changed."""
+
+    customer_id: UUID
+    former: Tier | None
+    tier: Tier | None
+    reason: str
+
+
+class CustomersClassified(Event):
+    """Customers were classified."""
+
+    as_of: dt.date
+    classified: int
+    changed: int

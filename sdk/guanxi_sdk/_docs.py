@@ -1,0 +1,63 @@
+"""Attribute docstrings: the string literal below an attribute describes it."""
+
+import ast
+import inspect
+import re
+from functools import lru_cache
+from types import ModuleType
+
+
+@lru_cache(maxsize=512)
+def _classes(module: ModuleType) -> dict[str, ast.ClassDef]:
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError):  # no source at hand (frozen, interactive): descriptions fall back
+        return {}
+    found: dict[str, ast.ClassDef] = {}
+
+    def visit(body: list[ast.stmt], prefix: str) -> None:
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                found[prefix + node.name] = node
+                visit(node.body, f"{prefix}{node.name}.")
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                visit(node.body, f"{prefix}{node.name}.<locals>.")
+
+    visit(tree.body, "")
+    return found
+
+
+def attribute_docs(cls: type) -> dict[str, str]:
+    """Descriptions of the attributes of ``cls``, its bases' included, by attribute name."""
+    docs: dict[str, str] = {}
+    for owner in reversed(cls.__mro__):
+        module = inspect.getmodule(owner)
+        node = _classes(module).get(owner.__qualname__) if module else None
+        if node is None:
+            continue
+        for statement, following in zip(node.body, node.body[1:], strict=False):
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and isinstance(statement.target, ast.Name)
+                and isinstance(following, ast.Expr)
+                and isinstance(following.value, ast.Constant)
+                and isinstance(following.value.value, str)
+            ):
+                docs[statement.target.id] = inspect.cleandoc(following.value.value)
+    return docs
+
+
+def words(name: str) -> str:
+    """``purchase_total`` or ``PurchaseTotal`` as words: ``purchase total``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").strip().lower()
+
+
+def snake(name: str) -> str:
+    """``CustomerTier`` as ``customer_tier``."""
+    return words(name).replace(" ", "_")
+
+
+def camel(name: str) -> str:
+    """``purchase_total`` as ``purchaseTotal``."""
+    head, *tail = name.split("_")
+    return head + "".join(part[:1].upper() + part[1:] for part in tail)

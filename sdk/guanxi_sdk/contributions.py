@@ -1,0 +1,295 @@
+"""Decorators by which a plugin's methods join the schema, the hooks and the events."""
+
+import datetime as dt
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any, Generic, Literal, TypeVar
+
+import sqlalchemy as sa
+from cronsim import CronSim, CronSimError
+
+from guanxi_sdk.access import Confidentiality
+from guanxi_sdk.errors import PluginError
+from guanxi_sdk.events import split
+from guanxi_sdk.model import Extension, Model
+from guanxi_sdk.values import Event, Permission
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+M = TypeVar("M", bound=Model)
+
+Semantics = Literal["collect", "first", "chain", "veto"]
+
+
+@dataclass(frozen=True, slots=True)
+class SQLMoney:
+    """What an SQL field of type Money returns: minor units and currency as expressions."""
+
+    minor: sa.ColumnElement[int]
+    currency: sa.ColumnElement[str]
+
+
+if typing.TYPE_CHECKING:
+    #: Return annotation of an SQL field: ``-> SQL[Money]`` promises an expression of that type.
+    SQL = sa.ColumnElement[T] | SQLMoney  # checkers cannot say "SQLMoney if T is Money"
+else:
+    SQL = typing.Annotated[sa.ColumnElement[T], "sql"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """What SQL fields and policies may refer to; each attribute is a bound value of the request."""
+
+    tenant_id: sa.ColumnElement[Any]
+    today: sa.ColumnElement[Any]  # date in UTC by the request's clock
+    currency: sa.ColumnElement[str]  # the tenant's own currency
+    user_id: sa.ColumnElement[Any]  # of the user who asks; null for a token without a user
+
+
+@dataclass(frozen=True, slots=True)
+class Where(Generic[M]):
+    """A caller's filter on a model, ready for ``select(Customer).where(where.condition)``."""
+
+    model: type[M]
+    condition: sa.ColumnElement[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a contributed field."""
+
+    name: str
+    annotation: Any
+    default: Any  # inspect.Parameter.empty where it must be given
+
+    @property
+    def required(self) -> bool:
+        """Whether the caller must give it."""
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """A method of a plugin that the schema, the hooks or the events use."""
+
+    kind: Literal["field", "sql_field", "policy", "query", "mutation", "on", "schedule", "hookimpl"]
+    name: str
+    description: str
+    function: Callable[..., Any]
+    model: type[Model] | None = None  # of a field, and of an event that is about rows
+    models: tuple[type[Model], ...] = ()  # of a policy
+    needs: Permission | None = None
+    confidentiality: Confidentiality | None = None  # None: that of the columns it is made of
+    columns: tuple[str, ...] | None = None  # of the parent, for a batch field
+    event: type[Event] | None = None
+    cron: str | None = None
+    deadline: float | None = None  # seconds, for handlers and schedules
+    arguments: tuple[Argument, ...] = ()
+    returns: Any = None
+    options: dict[str, Any] = dataclass_field(default_factory=dict)
+
+
+_MARK = "__guanxi_contribution__"
+
+
+def _mark(function: Any, **values: Any) -> Any:
+    setattr(function, _MARK, values)
+    return function
+
+
+def field(
+    model: type[Model],
+    *,
+    needs: Permission | None = None,
+    columns: tuple[str, ...] | None = None,
+    confidentiality: Confidentiality | None = None,
+) -> Callable[[F], F]:
+    """Add a field to ``model``, computed in Python for a whole batch of parents at once.
+
+    ``async def notes(self, ctx, contacts: Sequence[Contact]) -> list[list[Note]]`` gets the parents
+    and answers one result each, in the same order. ``columns`` names the attributes it reads (all
+    of the model's when left out). Further parameters become arguments. The result is as
+    confidential as the most confidential of these columns, unless ``confidentiality`` says more
+    or less.
+    """
+    return lambda function: _mark(
+        function, kind="field", model=model, needs=needs, columns=columns,
+        confidentiality=confidentiality,
+    )  # fmt: skip
+
+
+def sql_field(
+    model: type[Model],
+    *,
+    needs: Permission | None = None,
+    confidentiality: Confidentiality | None = None,
+) -> Callable[[F], F]:
+    """Add a field to ``model`` that is an SQL expression, so that it compiles, filters and sorts.
+
+    ``def purchase_total(customer, ambient: Ambient) -> SQL[Money]`` is a plain function in the
+    plugin's class body (no ``self``): it is called once per plan with an alias of the model and
+    returns an expression. Further parameters become arguments; they arrive as bound values, or as
+    None where the caller left them out. Of the models it reads it finds the rows that the caller
+    may see. The result is as confidential as the most confidential column in the expression, unless
+    ``confidentiality`` says more or less.
+    """
+    return lambda function: _mark(
+        function, kind="sql_field", model=model, needs=needs, confidentiality=confidentiality
+    )
+
+
+def policy(*models: type[Model]) -> Callable[[F], F]:
+    """Say what the scopes of a permission mean for the plugin's own ``models``.
+
+    ``def customer_rows(customer, scope: Scope, ambient: Ambient) -> sa.ColumnElement[bool]`` is a
+    plain function in the plugin's class body (no ``self``). It is called with an alias of the model
+    for each scope narrower than ``all`` that the caller holds, and returns which rows that scope
+    takes in. A fourth parameter ``writes``, if taken, tells whether rows are to be changed.
+
+    A model without a policy, and not ``within`` one that has, has no rows for such a caller.
+    """
+    return lambda function: _mark(function, kind="policy", models=models)
+
+
+def query(*, needs: Permission | None = None) -> Callable[[F], F]:
+    """Add a root query field: ``async def method(self, ctx, …) -> Result``."""
+    return lambda function: _mark(function, kind="query", needs=needs)
+
+
+def mutation(*, needs: Permission | None = None) -> Callable[[F], F]:
+    """Add a mutation: ``async def add_note(self, ctx, contact_id: UUID, body: str) -> Note``.
+
+    It runs in one transaction; raising a :class:`Refusal` undoes all of it.
+    """
+    return lambda function: _mark(function, kind="mutation", needs=needs)
+
+
+def on(event: type[Event], *, deadline: float = 30) -> Callable[[F], F]:
+    """Handle an event after the transaction that emitted it was committed.
+
+    ``async def follow_merge(self, ctx, event: ContactMerged) -> None`` runs in one transaction of
+    its own, with all rights in the tenant, for ``deadline`` seconds at most. If it fails it is run
+    again later, and again; what it wrote is undone each time.
+    """
+    kind, model = split(event)
+    return lambda function: _mark(
+        function, kind="on", event=kind, model=model, deadline=float(deadline)
+    )
+
+
+def schedule(cron: str, *, deadline: float = 600) -> Callable[[F], F]:
+    """Run ``async def nightly(self, ctx) -> None`` at the times of a cron expression, in UTC.
+
+    It runs once for each time, in one of all processes, like a handler. What was missed while
+    nobody worked is made up for by one run.
+    """
+    return lambda function: _mark(function, kind="schedule", cron=cron, deadline=float(deadline))
+
+
+def hookimpl(function: F) -> F:
+    """Answer the hook of the same name."""
+    return typing.cast(F, _mark(function, kind="hookimpl"))
+
+
+def hookspec(semantics: Semantics, *, closed: bool = False) -> Callable[[F], F]:
+    """Declare a hook and how its answers combine.
+
+    * ``collect``: answers are lists, joined in dependency order; None adds nothing.
+    * ``first``: the first answer that is not None.
+    * ``chain``: each implementation gets the former's answer as ``former`` and returns the next;
+      None leaves it as it was.
+    * ``veto``: answers are lists of reasons; any reason stops what was asked.
+
+    ``closed`` (fail-closed) makes a failing implementation fail the caller; otherwise it is left
+    out, logged and counted.
+    """
+
+    def decorate(function: F) -> F:
+        function.__guanxi_hook__ = (semantics, closed)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
+    """All marked methods of a plugin class, checked."""
+    found = []
+    for name, member in cls.__dict__.items():
+        function = member.__func__ if isinstance(member, staticmethod) else member
+        values = getattr(function, _MARK, None)
+        if values is None:
+            continue
+        kind = values["kind"]
+        description = inspect.cleandoc(function.__doc__ or "")
+        if not description and kind != "hookimpl":
+            raise PluginError(plugin, f"{name}() needs a docstring: it becomes the description.")
+        works = ("field", "query", "mutation", "on", "schedule")
+        if kind in works and not inspect.iscoroutinefunction(function):
+            raise PluginError(plugin, f"{name}() does I/O: declare it with `async def`.")
+        if kind in ("sql_field", "policy", "hookimpl") and inspect.iscoroutinefunction(function):
+            raise PluginError(plugin, f"{name}() answers at once: declare it with plain `def`.")
+        hints = typing.get_type_hints(function, include_extras=True)
+        parameters = list(inspect.signature(function).parameters.values())
+        skip = {
+            "field": 3, "sql_field": 2, "policy": 3, "query": 2, "mutation": 2, "on": 3,
+            "schedule": 2, "hookimpl": 1,
+        }[kind]  # fmt: skip
+        expected = {
+            "field": "(self, ctx, parents, …)", "sql_field": "(row, ambient, …) without self",
+            "policy": "(row, scope, ambient) without self, and maybe writes",
+            "query": "(self, ctx, …)", "mutation": "(self, ctx, …)", "on": "(self, ctx, event)",
+            "schedule": "(self, ctx)", "hookimpl": "(self, …)",
+        }[kind]  # fmt: skip
+        plain = kind in ("sql_field", "policy")
+        if len(parameters) < skip or plain == (parameters[0].name == "self"):
+            raise PluginError(plugin, f"{name}() must take {expected}.")
+        if kind in ("field", "sql_field", "query", "mutation") and "return" not in hints:
+            raise PluginError(
+                plugin, f"{name}() needs a return annotation: it is the GraphQL type."
+            )
+        arguments = []
+        if kind in ("on", "schedule") and len(parameters) > skip:
+            raise PluginError(plugin, f"{name}() must take {expected} and nothing else.")
+        if kind == "schedule":
+            _check_cron(plugin, name, values["cron"])
+        if kind == "on":
+            _check_entity(plugin, values["event"])
+        for parameter in parameters[skip:] if kind not in ("policy", "hookimpl") else ():
+            if parameter.name not in hints:
+                raise PluginError(plugin, f"{name}(): annotate the argument '{parameter.name}'.")
+            arguments.append(Argument(parameter.name, hints[parameter.name], parameter.default))
+        found.append(
+            Contribution(
+                name=name, description=description, function=function, arguments=tuple(arguments),
+                returns=hints.get("return"), **values,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _check_cron(plugin: str, name: str, cron: str) -> None:
+    try:
+        if len(cron.split()) != 5:
+            raise CronSimError("five fields are needed")
+        next(CronSim(cron, dt.datetime.now(dt.UTC)))
+    except (CronSimError, StopIteration) as error:
+        raise PluginError(
+            plugin, f"{name}(): {cron!r} is no cron expression ({error or 'it never comes true'}): "
+            "write minute, hour, day of month, month and day of week, such as '0 3 * * *'.",
+        ) from None  # fmt: skip
+
+
+def _check_entity(plugin: str, event: type[Event]) -> None:
+    if event.__entity__ is not None and event.__entity__ not in event.__struct_fields__:
+        raise PluginError(
+            plugin, f"event {event.__name__} has no field '{event.__entity__}': name one of its "
+            "fields as entity.",
+        )  # fmt: skip
+
+
+def model_extended(model: type[Model] | type[Extension]) -> type[Model]:
+    """The model itself, or the one that an extension extends."""
+    return model.info.of or typing.cast(type[Model], model)

@@ -1,0 +1,55 @@
+"""Fixtures for all tests: throw-away databases."""
+
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import databases as scratch
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # pytest-xdist's workers share their parent's folder
+        config.stash[_HOME] = scratch.make_home()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if home := config.stash.get(_HOME, None):
+        os.environ.pop(scratch.HOME, None)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+_HOME = pytest.StashKey[Path]()
+
+
+@pytest.fixture(scope="session")
+async def databases() -> AsyncIterator[scratch.Databases]:
+    """``await databases.fresh()`` is empty, ``await databases.migrated()`` has all tables."""
+    if url := os.environ.get(scratch.VARIABLE):
+        made = scratch.on_server(url)
+        await made.make_roles()
+        yield made
+        await made.drop_all()
+        return
+    from guanxi_core.database.embedded import EmbeddedServer
+
+    with EmbeddedServer(Path(os.environ[scratch.HOME]), fast=True) as server:
+        made = scratch.Databases(
+            lambda role, name: server.url("app" if role == scratch.APP else "owner", name),
+            server.url("owner", "postgres"),
+        )
+        yield made
+        await made.drop_all()
+
+
+@pytest.fixture(scope="module")
+async def database(databases: scratch.Databases) -> AsyncIterator[scratch.Scratch]:
+    """A database of the module's own, with the tables of the core and of all installed plugins."""
+    made = await databases.migrated()
+    yield made
+    await databases.drop(made)

@@ -1,0 +1,167 @@
+"""The code in the documentation works: Python runs, GraphQL is valid, commands exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from graphql import parse, validate
+
+from guanxi_core.cli import guanxi as command_line
+from guanxi_core.discovery import discover
+from guanxi_core.editions import compose
+from guanxi_graphql.schema import schema_of
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def named(found: list[tuple[Path, str]]) -> list[object]:
+    return [pytest.param(text, id=f"{page.name}-{i}") for i, (page, text) in enumerate(found)]
+
+
+GRAPHQL = [(page, text) for page in PAGES for text in blocks(page, "graphql")]
+COMMANDS = [
+    (page, line)
+    for page in PAGES
+    for text in blocks(page, "console")
+    for line in text.splitlines()
+    if line.startswith("guanxi ")
+]
+
+
+@pytest.mark.parametrize("document", named(GRAPHQL))
+def test_graphql_is_valid(document: str) -> None:
+    edition = compose(discover().plugins.values())
+    assert validate(schema_of(edition).graphql, parse(document)) == []
+
+
+@pytest.mark.parametrize("line", named(COMMANDS))
+def test_commands_and_their_options_exist(line: str) -> None:
+    """Parsed by the command itself; nothing is run."""
+    words = shlex.split(line)[1:]
+    command: click.Command = command_line
+    context = click.Context(command, info_name="guanxi")
+    while isinstance(command, click.Group):
+        _, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command = found
+        context = click.Context(command, info_name=command.name, parent=context)
+    files = [p for p in command.params if isinstance(p.type, click.Path)]
+    for parameter in files:
+        parameter.type = click.STRING
+    command.make_context(command.name, words)
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(GRAPHQL) >= 8
+    assert len(COMMANDS) >= 15
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_both_readmes_say_the_same() -> None:
+    english, chinese = ROOT / "README.md", ROOT / "README.zh-CN.md"
+    for language in ("console", "graphql", "python"):
+        assert blocks(english, language) == blocks(chinese, language)
+    texts = [page.read_text("utf-8") for page in (english, chinese)]
+    parts = ("^## ", "^- ", r"^\|", r"\]\(")
+    counts = [[len(re.findall(p, text, re.MULTILINE)) for p in parts] for text in texts]
+    assert counts[0] == counts[1]
+
+
+README_TEST = '''
+from guanxi_customers import Customer, Customers
+from guanxi_notes import Notes
+
+
+async def test_the_readme(guanxi):
+    app = await guanxi(Customers(), Notes())
+    ada = await app.add(Customer(code="A", name="Ada"))
+    add = """mutation ($to: ID!, $body: String!) {
+      addNote(customerId: $to, body: $body) {
+        note { customer { notes { edges { node { body } } } } } errors { path }
+      }
+    }"""
+    added = (await app.graphql(add, to=ada, body="Hello"))["addNote"]
+    assert added["errors"] == []
+    assert added["note"]["customer"]["notes"]["edges"] == [{"node": {"body": "Hello"}}]
+    refused = (await app.graphql(add, to=ada, body="HELLO"))["addNote"]
+    assert refused == {"note": None, "errors": [{"path": "body"}]}
+    assert len(app.events) == 1
+'''
+PLUGIN_TEST = ""  # the page has its tests whole
+EVENTS_TEST = """
+import datetime as dt
+
+import sqlalchemy as sa
+from guanxi_customers import Customer, Customers
+from guanxi_notes import Greeting, Welcome
+
+
+async def test_the_welcome(guanxi):
+    app = await guanxi(Customers(), Welcome(), now=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    await app.graphql('mutation { createCustomer(input: { code: "A", name: "Ada" }) '
+                      '{ errors { path } } }')
+    await app.deliver()
+    app.clock.advance(days=1)
+    await app.deliver()
+    words = [greeting.words for greeting in await app.all(Greeting)]
+    assert words[0] == "Welcome, Ada!"
+    assert words[1].startswith("1 customers (")
+    assert len(words) == 2
+"""
+STRATEGY_TEST = """
+from guanxi_customers import Customer, Customers, IndustryClass
+from guanxi_notes import StateBodies
+from guanxi_tiers import Tiers
+
+
+async def test_the_strategy(guanxi):
+    app = await guanxi(Customers(), Tiers(), StateBodies())
+    await app.add(Customer(code="A", name="Ada", industry_class=IndustryClass.GOVERNMENT))
+    await app.add(Customer(code="B", name="Bob", industry_class=IndustryClass.TRADE))
+    await app.graphql("mutation { classifyCustomers { errors { message } } }")
+    answer = await app.graphql("{ customers(orderBy: CODE_ASC) { edges { node { tier } } } }")
+    tiers = [edge["node"]["tier"] for edge in answer["customers"]["edges"]]
+    assert tiers == ["A", "C"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("page", "count", "test"),
+    [
+        ("README.md", 1, README_TEST),
+        ("docs/first-plugin.md", 3, PLUGIN_TEST),
+        ("docs/events.md", 2, EVENTS_TEST),
+        ("docs/tiers.md", 1, STRATEGY_TEST),
+    ],
+)
+def test_plugins_in_the_documentation_run(page: str, count: int, test: str, tmp_path: Path) -> None:
+    found = blocks(ROOT / page, "python")
+    assert len(found) == count
+    package = tmp_path / "guanxi_notes"
+    package.mkdir()
+    (package / "__init__.py").write_text(found[0] + "".join(found[2:]), "utf-8")
+    (tmp_path / "test_notes.py").write_text(test or found[1], "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", "utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]

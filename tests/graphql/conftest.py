@@ -1,0 +1,10 @@
+"""The miniature plugins can be imported by name; `laboratory` tries documents on one of them."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures" / "plugins"))
+
+from reference.laboratory import laboratory
+
+__all__ = ["laboratory"]

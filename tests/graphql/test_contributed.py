@@ -1,0 +1,58 @@
+"""Plugin code behind GraphQL: what it may not do, and what its failures cost."""
+
+from typing import Any
+
+from with_mischief import COUNT, Box, Mischief, Shelf
+
+from guanxi_sdk import Permission
+
+Boot = Any
+
+
+async def test_an_outer_join_in_an_sql_field_keeps_rows_without_a_partner(guanxi: Boot) -> None:
+    app = await guanxi(Mischief())
+    shelf = await app.add(Shelf(name="one"))
+    lid = await app.add(Box(name="lid"))
+    await app.add(Box(name="covered", shelf_id=shelf.id, lid_id=lid.id))
+    await app.add(Box(name="open", shelf_id=shelf.id))
+    answer = await app.graphql("{ shelves { edges { node { outerCount } } } }")
+    assert answer["shelves"]["edges"] == [{"node": {"outerCount": 2}}]
+
+
+async def test_a_failing_field_costs_itself_only(guanxi: Boot) -> None:
+    app = await guanxi(Mischief())
+    await app.add(Shelf(name="one"))
+    for name in ("broken", "lost"):
+        answer = await app.execute(f"{{ shelves {{ edges {{ node {{ name {name} }} }} }} }}")
+        assert answer["data"]["shelves"]["edges"] == [{"node": {"name": "one", name: None}}]
+        assert [error["path"] for error in answer["errors"]] == [["shelves", "edges", "node", name]]
+
+
+async def test_a_query_cannot_write(guanxi: Boot) -> None:
+    app = await guanxi(Mischief())
+    answer = await app.execute("{ sneak }")
+    assert answer["data"] == {"sneak": None}
+    assert len(answer["errors"]) == 1
+    assert (await app.graphql("{ shelves { totalCount } }"))["shelves"]["totalCount"] == 0
+
+
+async def test_a_failing_mutation_does_not_hide_what_was_written_before(guanxi: Boot) -> None:
+    app = await guanxi(Mischief())
+    answer = await app.execute(
+        'mutation { createShelf(input: { name: "kept" }) { shelf { name } } '
+        "drop { errors { code } } }"
+    )
+    assert answer["data"] == {"createShelf": {"shelf": {"name": "kept"}}, "drop": None}
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["PLUGIN_FAILED"]
+    assert (await app.graphql("{ shelves { totalCount } }"))["shelves"]["totalCount"] == 1
+
+
+async def test_a_filter_tells_nothing_to_those_who_may_not_read(guanxi: Boot) -> None:
+    app = await guanxi(Mischief())
+    await app.add(Box(name="secret"))
+    ask = "mutation { countBoxes(where: { createdAt: { isNull: false } }) { result } }"
+    allowed = [COUNT, Permission("mischief.read", "See boxes.")]
+    assert (await app.graphql(ask, can=allowed))["countBoxes"]["result"] == 1
+    refused = await app.execute(ask, can=[COUNT])
+    assert refused["data"] == {"countBoxes": None}
+    assert [error["extensions"]["code"] for error in refused["errors"]] == ["FORBIDDEN"]

@@ -1,0 +1,402 @@
+"""Every generated filter of the shipped plugins finds its rows by an index, under row security.
+
+A filter whose operator is not LEAKPROOF would be applied row by row after the policy of the table,
+and read the whole tenant; EXPLAIN shows it as a filter instead of an index condition.
+"""
+
+import base64
+import datetime as dt
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import pytest
+from graphql import OperationDefinitionNode, get_named_type, parse, validate
+
+from databases import Scratch
+from guanxi_core.discovery import Registry
+from guanxi_core.platform import Access, Platform
+from guanxi_core.tenancy import create_tenant, set_plugin
+from guanxi_customers import Customer, Customers
+from guanxi_graphql.compile.binds import Request
+from guanxi_graphql.compile.reads import Operation, compile_read
+from guanxi_graphql.schema import Schema, schema_of
+from guanxi_graphql.schema.bindings import Filterable, Stored, ToMany, ToOne
+from guanxi_sdk import Extension, Model
+from guanxi_sdk._docs import camel
+from guanxi_sdk.model import FieldInfo
+from guanxi_tiers import Tiers
+
+#: How many customers there are, and rows of every other model.
+CUSTOMERS, OTHERS = 20_000, 4_000
+#: Operators that an index cannot help, with the reason.
+EXEMPT = {
+    "ne": "nearly all rows are different",
+    "notIn": "nearly all rows are in no short list",
+    "isNull: false": "what is not empty is the whole index",
+    "isNull: true, of a side table": "rows without a side row are empty as well",
+    "isNull: true, of a required attribute": "no row is empty",
+    "eq, of a choice of one value": "all rows are equal",
+}
+#: Rows are numbered; the rare ones are those whose number divides by this.
+RARE = 101
+
+
+def _number(model: type[Model] | type[Extension]) -> int:
+    return CUSTOMERS if (model.info.of or model) is Customer else OTHERS
+
+
+def _uuid(number: str) -> str:
+    """SQL for the id of a numbered row, the same for every model."""
+    return f"('00000000-0000-7000-8000-' || lpad(to_hex({number}), 12, '0'))::uuid"
+
+
+def _column(owner: type[Model] | type[Extension], info: FieldInfo) -> dict[str, str]:
+    """SQL for the columns of an attribute in row number i: all different, or rare and common."""
+    name = info.name
+    match info.kind:
+        case "text":
+            values = {name: "'t' || lpad(i::text, 6, '0')"}
+        case "int" | "float":
+            values = {name: "i"}
+        case "bool":
+            values = {name: f"i % {RARE} = 0"}
+        case "date":
+            values = {name: "'2000-01-01'::date + i"}
+        case "datetime":
+            values = {name: "'2000-01-01'::timestamptz + i * interval '1 day'"}
+        case "choice":
+            common, rare = _members(info)
+            values = {name: f"CASE WHEN i % {RARE} = 0 THEN '{rare}' ELSE '{common}' END"}
+        case "money":
+            values = {info.columns[0]: "i", info.columns[1]: "'CNY'"}
+        case "reference":
+            target = next(r.target for r in owner.info.references.values() if r.column == name)
+            values = {name: _uuid(f"(i % {_number(target)} + 1)")}
+        case "texts":
+            values = {name: "'{}'::text[]"}
+        case _:
+            values = {name: "'[]'::jsonb"}
+    if info.nullable:
+        values = {k: f"CASE WHEN i % {RARE} <> 1 THEN {v} END" for k, v in values.items()}
+    return values
+
+
+def _members(info: FieldInfo) -> tuple[str, str]:
+    """The common and the rare value of a choice; where there is one value, both are that."""
+    members = [member.value for member in info.python]
+    return members[0], members[-1]
+
+
+async def _fill(owner: Any, tenant_id: Any, model: type[Model] | type[Extension]) -> None:
+    columns = {"tenant_id": f"'{tenant_id}'::uuid", "id": _uuid("i")}
+    for info in model.info.fields.values():
+        if info.name not in ("id", "created_at", "updated_at", "version", "archived_at"):
+            columns |= _column(model, info)
+    if issubclass(model, Model):
+        columns["created_at"] = "'2000-01-01'::timestamptz + i * interval '1 day'"
+    await owner.execute(
+        f"INSERT INTO {model.info.table.name} ({', '.join(columns)}) "
+        f"SELECT {', '.join(columns.values())} FROM generate_series(1, {_number(model)}) AS i"
+    )
+
+
+@dataclass
+class Explained:
+    """The edition of the shipped plugins with many rows, and its plans."""
+
+    platform: Platform
+    access: Access
+    schema: Schema
+    indexes: Mapping[str, list[str]]
+
+    async def plan(self, document: str) -> dict[str, Any]:
+        """The plan of a document's statement, for the app role."""
+        parsed = parse(document)
+        assert validate(self.schema.graphql, parsed) == [], document
+        operation = parsed.definitions[0]
+        assert isinstance(operation, OperationDefinitionNode)
+        compiled = compile_read(
+            self.schema, Operation(operation, {}), {}, self.access.caller.rights,
+            has_token=False,
+        )  # fmt: skip
+        now = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+        arguments = compiled.statement.arguments({}, Request(self.access, now.date(), now))
+        pool = self.platform.pool
+        async with pool.connection(self.access.installation.tenant.id) as connection:
+            text = await connection.fetchval(
+                f"EXPLAIN (FORMAT JSON) {compiled.statement.sql}", *arguments
+            )
+        plan: dict[str, Any] = json.loads(text)[0]["Plan"]
+        return plan
+
+    async def conditions(self, document: str, table: str) -> list[tuple[list[str], str]]:
+        """For each scan of ``table``: the index's columns and the condition; none for no index."""
+        found = []
+        for node in _nodes(await self.plan(document)):
+            if node.get("Relation Name") == table:
+                if node["Node Type"] == "Bitmap Heap Scan":
+                    below = [n for n in _nodes(node) if n["Node Type"] == "Bitmap Index Scan"]
+                else:
+                    below = [node]
+                found += [
+                    (self.indexes.get(one.get("Index Name"), []), one.get("Index Cond", ""))
+                    for one in below
+                ]
+        return found
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _names(condition: str, column: str) -> bool:
+    return re.search(rf"\b{column}\b", condition) is not None
+
+
+@pytest.fixture(scope="module")
+async def explained(database: Scratch) -> AsyncIterator[Explained]:
+    """Two plugins, one tenant, many rows, fresh statistics."""
+    registry = Registry({"customers": Customers, "tiers": Tiers})
+    async with await Platform.open(database.app_url, registry=registry, pool_size=2) as platform:
+        tenant = await create_tenant(platform.pool, "explained")
+        for name in registry.plugins:
+            await set_plugin(platform.pool, tenant, name, True)
+        access = await platform.system_access(tenant)
+        edition = access.installation.edition
+        owner = await asyncpg.connect(database.owner_url)
+        try:
+            await owner.execute("SELECT set_config('guanxi.tenant', $1, false)", str(tenant.id))
+            models = [
+                *edition.models.values(),
+                *(e for x in edition.extensions.values() for e in x),
+            ]
+            for model in models:  # numbered rows meet no rule but those that planning depends on
+                await _drop_rules(owner, model.info.table.name)
+            for model in models:
+                await _fill(owner, tenant.id, model)
+            await owner.execute("ANALYZE")
+            indexes = {
+                row["name"]: row["columns"]
+                for row in await owner.fetch(
+                    "SELECT c.relname AS name, ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, true) "
+                    "FROM generate_series(1, i.indnkeyatts) AS k) AS columns "
+                    "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+                )
+            }
+        finally:
+            await owner.close()
+        yield Explained(platform, access, schema_of(edition), indexes)
+
+
+async def _drop_rules(owner: Any, table: str) -> None:
+    for row in await owner.fetch(
+        "SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', $1::text, conname) AS statement "
+        "FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype IN ('c', 'f') "
+        "UNION ALL SELECT format('DROP INDEX %s', indexrelid::regclass) "
+        "FROM pg_index WHERE indrelid = $1::text::regclass AND indpred IS NOT NULL",
+        table,
+    ):
+        await owner.execute(row["statement"])
+
+
+def _operand(info: FieldInfo, prefix: str, operator: str, rows: int) -> str:
+    """A literal with which few rows meet the operator."""
+    if operator == "isNull":
+        return "true"
+    low, high = 50, rows - 50
+    number = high if operator in ("gt", "gte") else low
+    match info.kind:
+        case "text":
+            one = f'"t{number:06}"'
+        case "int" | "float":
+            one = str(number)
+        case "bool":
+            one = "true"
+        case "date":
+            one = f'"{dt.date(2000, 1, 1) + dt.timedelta(days=number)}"'
+        case "datetime":
+            one = f'"{dt.date(2000, 1, 1) + dt.timedelta(days=number)}T00:00:00+00:00"'
+        case "choice":
+            one = list(info.python)[-1].name
+        case "money":
+            one = f'{{amount: "{number // 100}.{number % 100:02}", currency: "CNY"}}'
+        case _:
+            one = f'"{prefix}_00000000-0000-7000-8000-{number:012x}"'
+    return f"[{one}]" if operator == "in" else one
+
+
+def _filters(schema: Schema) -> Iterator[tuple[type[Model], str, Stored, str]]:
+    """Every operator of every stored attribute that can be filtered by."""
+    for model, where in schema.wheres_of.items():
+        input_type: Any = schema.graphql.type_map[where]
+        for name, entry in schema.wheres[where].items():
+            if isinstance(entry.binding, Stored):
+                operators: Any = get_named_type(input_type.fields[name].type)
+                for operator in operators.fields:
+                    yield model, name, entry.binding, operator
+
+
+def _prefix(model: type[Model], binding: Stored) -> str:
+    for reference in binding.owner.info.references.values():
+        if reference.column == binding.field.name:
+            return reference.target.info.prefix
+    return model.info.prefix
+
+
+def _by_index(scans: list[tuple[list[str], str]], columns: list[str]) -> bool:
+    """Whether all scans are by an index of the tenant and the columns, with conditions on each."""
+    return bool(scans) and all(
+        index[: 1 + len(columns)] == ["tenant_id", *columns]
+        and all(_names(condition, column) for column in ["tenant_id", *columns])
+        for index, condition in scans
+    )
+
+
+async def test_every_filter_uses_an_index_of_its_column(explained: Explained) -> None:
+    seen: set[str] = set()
+    wrong = []
+    for model, name, binding, operator in _filters(explained.schema):
+        info, owner = binding.field, binding.owner
+        if operator in EXEMPT:
+            continue
+        if operator == "isNull" and (owner is not model or not info.nullable):
+            continue
+        if info.kind == "choice" and len(info.python) == 1:
+            continue
+        operand = _operand(info, _prefix(model, binding), operator, _number(model))
+        document = (
+            f"{{ {camel(model.info.plural)}(where: {{{name}: {{{operator}: {operand}}}}}) "
+            "{ totalCount } }"
+        )
+        columns = [*reversed(info.columns)]
+        scans = await explained.conditions(document, owner.info.table.name)
+        seen.add(operator)
+        if not _by_index(scans, columns):
+            wrong.append(f"{model.info.name}.{name} {operator}: {scans}")
+    assert wrong == []
+    assert seen == {"eq", "in", "gt", "gte", "lt", "lte", "isNull"}
+
+
+async def test_a_missing_index_is_noticed(explained: Explained, database: Scratch) -> None:
+    document = '{ customers(where: {name: {gt: "t019950"}}) { totalCount } }'
+    index = "ix_customers_customer_tenant_id_name_id"
+    assert _by_index(await explained.conditions(document, "customers_customer"), ["name"])
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        await owner.execute(f"DROP INDEX {index}")
+        scans = await explained.conditions(document, "customers_customer")
+        await owner.execute(f"CREATE INDEX {index} ON customers_customer (tenant_id, name, id)")
+        await owner.execute("ANALYZE customers_customer")
+    finally:
+        await owner.close()
+    assert not _by_index(scans, ["name"])
+
+
+async def test_the_exempt_operators_are_all_there_is_besides(explained: Explained) -> None:
+    operators = {operator for *_, operator in _filters(explained.schema)}
+    assert operators == {"eq", "in", "gt", "gte", "lt", "lte", "isNull", "ne", "notIn"}
+
+
+def _relations(schema: Schema) -> Iterator[tuple[type[Model], str, Filterable]]:
+    for model, where in schema.wheres_of.items():
+        for name, entry in schema.wheres[where].items():
+            if isinstance(entry.binding, ToOne | ToMany):
+                yield model, name, entry
+
+
+async def test_filters_through_relations_use_the_index_of_the_foreign_key(
+    explained: Explained,
+) -> None:
+    wrong, count = [], 0
+    for model, name, entry in _relations(explained.schema):
+        binding = entry.binding
+        rows = camel(model.info.plural)
+        if isinstance(binding, ToMany):
+            table, column = binding.reverse.model.info.table.name, binding.reverse.reference.column
+            identity = _operand(model.info.fields["id"], model.info.prefix, "eq", OTHERS)
+            where = f"{{id: {{eq: {identity}}}, {name}: {{some: {{}}}}}}"
+        else:
+            assert isinstance(binding, ToOne)
+            table, column = binding.owner.info.table.name, binding.reference.column
+            target = binding.reference.target
+            identity = _operand(target.info.fields["id"], target.info.prefix, "eq", OTHERS)
+            where = f"{{{name}: {{id: {{eq: {identity}}}}}}}"
+        scans = await explained.conditions(f"{{ {rows}(where: {where}) {{ totalCount }} }}", table)
+        count += 1
+        if not any(
+            index[:2] == ["tenant_id", column] and _names(condition, column)
+            for index, condition in scans
+        ):
+            wrong.append(f"{model.info.name}.{name}: {scans}")
+    assert wrong == []
+    assert count > 30
+
+
+async def test_nested_lists_use_the_index_of_the_foreign_key(explained: Explained) -> None:
+    wrong = []
+    for model, name, entry in _relations(explained.schema):
+        if not isinstance(entry.binding, ToMany):
+            continue
+        reverse = entry.binding.reverse
+        identity = _operand(model.info.fields["id"], model.info.prefix, "eq", OTHERS)
+        one = model.info.name[0].lower() + model.info.name[1:]
+        document = (
+            f"{{ {one}(id: {identity}) {{ {name}(first: 5) {{ edges {{ node {{ id }} }} }} }} }}"
+        )
+        scans = await explained.conditions(document, reverse.model.info.table.name)
+        column = reverse.reference.column
+        if not any(index[:2] == ["tenant_id", column] for index, _ in scans):
+            wrong.append(f"{model.info.name}.{name}: {scans}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("order", "column"),
+    [
+        ("NAME_ASC", "name"), ("NAME_DESC", "name"), ("CODE_ASC", "code"),
+        ("CREATED_AT_DESC", "created_at"), ("ID_ASC", "id"),
+    ],
+)  # fmt: skip
+async def test_a_page_is_read_in_order_from_the_index(
+    explained: Explained, order: str, column: str
+) -> None:
+    page = "{ pageInfo { hasNextPage endCursor } edges { node { id name } } }"
+    pool, tenant = explained.platform.pool, explained.access.installation.tenant
+    first = f"{{ customers(first: 50, orderBy: {order}) {page} }}"
+    async with pool.connection(tenant.id) as connection:
+        middle = await connection.fetchrow(
+            "SELECT * FROM customers_customer WHERE tenant_id = $1"
+            " ORDER BY id OFFSET 10000 LIMIT 1",
+            tenant.id,
+        )
+    next_ = first.replace("orderBy", f'after: "{_cursor(order, column, middle)}", orderBy')
+    for document in (first, next_):
+        plan = await explained.plan(document)
+        limits = [node for node in _nodes(plan) if node["Node Type"] == "Limit"]
+        scans = [
+            node
+            for limit in limits
+            for node in _nodes(limit)
+            if node.get("Relation Name") == "customers_customer"
+        ]
+        assert scans, plan
+        for scan in scans:
+            columns = explained.indexes[scan["Index Name"]]
+            assert columns[:2] == ["tenant_id", column], (document, scan)
+            assert document is first or _names(scan["Index Cond"], column), scan
+        for limit in limits:
+            below = [node["Node Type"] for node in _nodes(limit)]
+            assert "customers_customer" not in str(limit) or "Sort" not in below, plan
+
+
+def _cursor(order: str, column: str, row: Any) -> str:
+    value = row[column]
+    key = value.isoformat() if isinstance(value, dt.datetime) else str(value)
+    keys = [order, key] if column == "id" else [order, key, str(row["id"])]
+    return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")

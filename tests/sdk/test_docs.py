@@ -1,0 +1,74 @@
+"""Docstrings below attributes, and names in words."""
+
+import pytest
+
+from guanxi_sdk._docs import attribute_docs, camel, snake, words
+
+
+class Plain:
+    """A class."""
+
+    first: int
+    """The first.
+
+    With a second paragraph.
+    """
+    second: int
+    third: int
+    """The third."""
+    not_annotated = 1
+    """Not this."""
+
+
+class Child(Plain):
+    """Another."""
+
+    third: int
+    """Changed."""
+    fourth: int
+    """The fourth."""
+
+
+def test_the_string_below_an_attribute_describes_it():
+    assert attribute_docs(Plain) == {
+        "first": "The first.\n\nWith a second paragraph.", "third": "The third.",
+    }  # fmt: skip
+    assert attribute_docs(Child) == {
+        "first": "The first.\n\nWith a second paragraph.", "third": "Changed.",
+        "fourth": "The fourth.",
+    }  # fmt: skip
+
+
+def test_classes_within_functions_are_found():
+    class Inner:
+        """Within."""
+
+        here: int
+        """Found."""
+
+    assert attribute_docs(Inner) == {"here": "Found."}
+
+
+def test_without_source_there_are_none():
+    made = type("Made", (), {"__module__": "nowhere"})
+    assert attribute_docs(made) == {}
+
+
+@pytest.mark.parametrize(
+    ("python", "as_words", "as_snake"),
+    [
+        ("purchase_total", "purchase total", "purchase_total"),
+        ("PurchaseTotal", "purchase total", "purchase_total"),
+        ("Customer", "customer", "customer"),
+        ("Level2Person", "level2 person", "level2_person"),
+    ],
+)
+def test_names(python, as_words, as_snake):
+    assert (words(python), snake(python)) == (as_words, as_snake)
+
+
+@pytest.mark.parametrize(
+    ("python", "graphql"), [("purchase_total", "purchaseTotal"), ("id", "id"), ("a_b_c", "aBC")]
+)
+def test_camel(python, graphql):
+    assert camel(python) == graphql

@@ -1,0 +1,183 @@
+"""A backup made under writes is one moment of all tenants, and comes back row by row.
+
+Promise: hashes of all rows are equal after a restore, and what a transaction wrote together is
+there together.
+"""
+
+import asyncio
+import json
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from databases import Databases, Scratch
+from guanxi_core.backup import BackupError, Summary, backup, restore
+from guanxi_core.bundles import create_tenant_with_bundle, discover_bundles
+from guanxi_core.discovery import discover
+from guanxi_core.identity import create_token
+from guanxi_core.platform import Platform
+from guanxi_core.tenancy import create_tenant, find_tenant, set_plugin
+from guanxi_graphql.execute.engine import Engine
+
+COUNT = "{ customers(includeArchived: true) { totalCount } employees { totalCount } }"
+CREATE = """mutation ($c: String!) {
+  createCustomer(input: { code: $c, name: "written meanwhile" }) { errors { code } }
+}"""
+
+
+@asynccontextmanager
+async def serving(scratch: Scratch) -> AsyncIterator[tuple[Platform, Engine]]:
+    async with await Platform.open(scratch.app_url, pool_size=6) as platform:
+        yield platform, Engine(platform)
+
+
+@pytest.fixture
+async def target(databases: Databases) -> AsyncIterator[Scratch]:
+    made = await databases.fresh()
+    yield made
+    await databases.drop(made)
+
+
+@pytest.fixture(scope="module")
+async def tokens(database: Scratch) -> dict[str, str]:
+    """A tenant with the sample data and one without, and a token for each."""
+    bundle = discover_bundles().get("telecom")
+    async with serving(database) as (platform, _):
+        await create_tenant_with_bundle(platform, "one", bundle, actor="test")
+        await set_plugin(
+            platform.pool, await create_tenant(platform.pool, "two", "CNY"), "customers", True
+        )
+        return {
+            name: await create_token(
+                platform.pool, await find_tenant(platform.pool, name), role="admin"
+            )
+            for name in ("one", "two")
+        }
+
+
+async def into(target: Scratch, path: Path) -> Summary:
+    return await restore(
+        target.owner_url, path, discover().plugins.values(), app_role=target.app_role
+    )
+
+
+def digests(path: Path) -> dict[str, Any]:
+    manifest = json.loads(zipfile.ZipFile(path).read("manifest.json"))
+    return {f"{p['table']}/{p['tenant']}": (p["rows"], p["digest"]) for p in manifest["parts"]}
+
+
+async def answers(platform: Platform, engine: Engine, tokens: dict[str, str]) -> list[Any]:
+    return [
+        json.loads((await engine.execute(await platform.authenticate(token), COUNT)).body)
+        for token in tokens.values()
+    ]
+
+
+async def test_what_comes_back_is_what_was_there(
+    database: Scratch, target: Scratch, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.zip", tmp_path / "second.zip"
+    written = await backup(database.owner_url, first)
+    assert first.stat().st_mode & 0o077 == 0
+    assert written.tenants >= 2
+    assert await into(target, first) == written
+    assert await backup(target.owner_url, second) == written
+    assert digests(first) == digests(second)
+    async with serving(database) as before, serving(target) as after:
+        assert await answers(*before, tokens) == await answers(*after, tokens)
+    async with serving(target) as (platform, engine):  # and it goes on from there
+        access = await platform.authenticate(tokens["one"])
+        reply = await engine.execute(access, CREATE, {"c": "LATER"})
+        assert json.loads(reply.body) == {"data": {"createCustomer": {"errors": []}}}
+    connection = await asyncpg.connect(target.app_url)  # and nobody sees more than before
+    assert await connection.fetchval("SELECT count(*) FROM customers_customer") == 0
+    await connection.close()
+
+
+async def test_under_writes_it_is_one_moment(
+    database: Scratch, target: Scratch, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    stop, made = asyncio.Event(), 0
+
+    async def write(engine: Engine, access: Any, worker: int) -> None:
+        nonlocal made
+        number = 0
+        while not stop.is_set():
+            number += 1
+            variables = {"c": f"W{worker}-{number}"}
+            await engine.execute(access, CREATE, variables)
+            made += 1
+
+    async with serving(database) as (platform, engine), asyncio.TaskGroup() as group:
+        for worker, token in enumerate([*tokens.values()] * 2):
+            group.create_task(write(engine, await platform.authenticate(token), worker))
+        while made < 40:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        before = made
+        await backup(database.owner_url, tmp_path / "b.zip")
+        assert made > before + 4, "nobody wrote while the backup was made"
+        stop.set()
+    await into(target, tmp_path / "b.zip")
+    connection = await asyncpg.connect(target.owner_url)
+    for row in await connection.fetch("SELECT id FROM guanxi_tenant"):
+        await connection.execute("SELECT set_config('guanxi.tenant', $1, false)", str(row["id"]))
+        rows, audited, reported = await connection.fetchrow(
+            "SELECT (SELECT count(*) FROM customers_customer WHERE tenant_id = $1"
+            " AND name = 'written meanwhile'),"
+            " (SELECT count(*) FROM guanxi_audit a JOIN customers_customer c"
+            " ON c.tenant_id = a.tenant_id AND 'customer_' || c.id = a.row_id"
+            " WHERE c.tenant_id = $1 AND c.name = 'written meanwhile'),"
+            " (SELECT count(*) FROM guanxi_outbox WHERE tenant_id = $1"
+            " AND name = 'CustomerCreated')",
+            row["id"],
+        )
+        assert rows == audited
+        assert reported >= rows > 0
+    await connection.close()
+
+
+async def test_a_damaged_file_changes_nothing(
+    database: Scratch, target: Scratch, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "good.zip", tmp_path / "bad.zip"
+    await backup(database.owner_url, good)
+    with zipfile.ZipFile(good) as file, zipfile.ZipFile(bad, "w") as damaged:
+        for name in file.namelist():
+            content = file.read(name)
+            if name.startswith("customers_customer/"):
+                content = content.replace("公司".encode(), "公思".encode(), 1)
+            damaged.writestr(name, content)
+    with pytest.raises(BackupError, match="came out differently: the file is damaged"):
+        await into(target, bad)
+    (tmp_path / "cut.zip").write_bytes(good.read_bytes()[:-2000])
+    with pytest.raises(BackupError, match="is not a backup of guanxi, or not a whole one"):
+        await into(target, tmp_path / "cut.zip")
+    connection = await asyncpg.connect(target.owner_url)
+    assert await connection.fetchval("SELECT count(*) FROM guanxi_tenant") == 0
+    await connection.close()
+    await into(target, good)
+
+
+async def test_what_cannot_be_done_is_said(
+    database: Scratch, databases: Databases, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "b.zip"
+    empty = await databases.fresh()
+    with pytest.raises(BackupError, match="nothing to back up"):
+        await backup(empty.owner_url, path)
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240
+    await backup(database.owner_url, path)
+    with pytest.raises(BackupError, match="exists already: choose another name"):
+        await backup(database.owner_url, path)
+    with pytest.raises(BackupError, match="cannot be written: No such file"):
+        await backup(database.owner_url, tmp_path / "none" / "b.zip")
+    with pytest.raises(BackupError, match="has tenants already: restore into an empty one"):
+        await into(database, path)
+    with pytest.raises(BackupError, match="tables of customers, tiers, not installed here"):
+        await restore(empty.owner_url, path, [], app_role=empty.app_role)
+    await databases.drop(empty)

@@ -1,0 +1,163 @@
+"""No committed event is lost, no scheduled run happens twice. GUANXI_TRUST=1 raises the counts."""
+
+import asyncio
+import datetime as dt
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import with_deliveries
+from uuid_utils.compat import uuid7
+from with_deliveries import ParcelMoved, Parcels, Trace
+
+from guanxi_core.delivery.worker import Worker
+from guanxi_core.platform import Platform
+from guanxi_sdk.testing import Boot, Clock
+from guanxi_sdk.testing.databases import ThrowAwayDatabase
+
+LONG = bool(os.environ.get("GUANXI_TRUST"))
+SCRIPT = Path(__file__).with_name("delivering.py")
+HANDLERS = ("track", "hurry")
+
+
+@pytest.fixture
+async def guanxi(database):
+    """Tenants in a database of their own: the processes would find those of other tests."""
+    place = ThrowAwayDatabase(database.app_url, database.owner_url, database.app_role)
+    async with AsyncExitStack() as stack:
+        yield Boot(place, stack)
+
+
+@contextmanager
+def process(app, *arguments):
+    running = subprocess.Popen(
+        [sys.executable, str(SCRIPT), app.platform.pool.url, app.tenant.name, *arguments],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+
+
+async def line(running):
+    return (await asyncio.to_thread(running.stdout.readline)).strip()
+
+
+async def counted(app, handler):
+    async with app.context() as ctx:
+        found = await ctx.db.scalars(
+            sa.select(Trace.number)
+            .where(Trace.handler == handler)
+            .order_by(Trace.created_at, Trace.id)
+        )
+        return list(found)
+
+
+async def until_delivered(app, count, seconds=30):
+    async with asyncio.timeout(seconds * (10 if LONG else 1)):
+        while min([len(await counted(app, handler)) for handler in HANDLERS]) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.timeout(3600 if LONG else 120)
+async def test_every_committed_event_is_delivered_while_the_relay_is_killed(guanxi, monkeypatch):
+    """Row 9: every committed event delivered at least once; 64 writers, relay killed."""
+    monkeypatch.setattr(with_deliveries, "behaviour", {})
+    app = await guanxi(Parcels())
+    kills, each = (50, 300) if LONG else (2, 2)
+    ledger = []
+
+    async def write(writer):
+        parcel = uuid7()
+        for number in range(each):
+            async with app.context() as ctx:
+                ctx.emit(ParcelMoved(parcel_id=parcel, number=writer * each + number))
+            ledger.append(writer * each + number)
+
+    async def disturb():
+        for _ in range(kills):
+            with process(app) as relay:
+                assert await line(relay) == "ready"
+                await asyncio.sleep(random.uniform(0.05, 0.3))
+
+    await asyncio.gather(disturb(), *(write(writer) for writer in range(64)))
+    with process(app):
+        await until_delivered(app, len(ledger))
+    for handler in HANDLERS:
+        found = await counted(app, handler)
+        assert Counter(found) == Counter(ledger)  # and none of them twice in its effect
+        for writer in range(64):
+            mine = [number for number in found if number // each == writer]
+            assert mine == sorted(mine)
+
+
+@pytest.mark.timeout(3600 if LONG else 120)
+async def test_no_acknowledged_event_is_lost_when_its_process_is_killed(guanxi, monkeypatch):
+    """Row 4: 200 × kill -9 under writes: 0 acknowledged mutations or events lost."""
+    monkeypatch.setattr(with_deliveries, "behaviour", {})
+    app = await guanxi(Parcels())
+    acknowledged = set()
+    for attempt in range(200 if LONG else 2):
+        with process(app, str(attempt * 100_000)) as writer:
+            assert await line(writer) == "ready"
+            for _ in range(random.randint(5, 25)):
+                acknowledged.add(int(await line(writer)))
+    with process(app):
+        await until_delivered(app, len(acknowledged))
+        await asyncio.sleep(0.5)
+    for handler in HANDLERS:
+        found = Counter(await counted(app, handler))
+        assert acknowledged <= found.keys()
+        assert set(found.values()) == {1}
+
+
+@pytest.mark.parametrize("seed", range(100 if LONG else 3))
+async def test_no_schedule_runs_twice_however_the_clocks_jump(guanxi, monkeypatch, seed):
+    """Row 20: clock ± 1 day: no duplicate schedule runs."""
+    monkeypatch.setattr(with_deliveries, "behaviour", {})
+    chance = random.Random(seed)
+    start = dt.datetime(2026, 3, 1, 2, tzinfo=dt.UTC)
+    app = await guanxi(Parcels(), now=start)
+    other = Clock(start)
+    async with await Platform.open(
+        app.platform.pool.url, registry=app.platform.registry, pool_size=4, clock=other
+    ) as platform:
+        sides = [(app.clock, Worker(app.platform)), (other, Worker(platform))]
+        for clock, worker in sides:
+            await worker.drain(app.tenant)
+            clock.advance(hours=2)
+        await asyncio.gather(*(worker.drain(app.tenant) for _, worker in sides))
+        first = int(dt.datetime(2026, 3, 1, 3, tzinfo=dt.UTC).timestamp())
+        assert await counted(app, "nightly") == [first]
+        for _ in range(12):
+            clock, _ = chance.choice(sides)
+            clock.advance(hours=chance.choice([-24, -1, 1, 6, 24]))
+            await asyncio.gather(*(worker.drain(app.tenant) for _, worker in sides))
+        latest = max(clock() for clock, _ in sides) + dt.timedelta(days=2)
+        for clock, worker in sides:
+            clock.set(latest)
+            await worker.drain(app.tenant)
+    runs = await counted(app, "nightly")
+    assert len(set(runs)) == len(runs)
+    expected = latest.replace(hour=3) - dt.timedelta(days=latest.hour < 3)
+    assert int(expected.timestamp()) in runs
+
+
+async def test_missed_runs_are_made_up_for_once(guanxi, monkeypatch):
+    """Row 20: nobody worked for ten days: one run, for the last time."""
+    monkeypatch.setattr(with_deliveries, "behaviour", {})
+    app = await guanxi(Parcels(), now=dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC))
+    assert await app.deliver() == 0
+    app.clock.advance(days=10)
+    assert await app.deliver() == 1
+    last = dt.datetime(2026, 3, 11, 3, tzinfo=dt.UTC)
+    assert await counted(app, "nightly") == [int(last.timestamp())]
+    assert await app.deliver() == 0

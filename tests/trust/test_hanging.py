@@ -1,0 +1,122 @@
+"""Row 7, what cannot be interrupted: a busy loop ends with its worker, and another one serves."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from guanxi_graphql.heart import Heart
+from serving import new_home, run, serving, wait_for
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no embedded server on Windows")
+
+PLUGIN = '''
+"""Hangs when asked to."""
+import guanxi_sdk
+
+
+class Hang(guanxi_sdk.Plugin, name="hang"):
+    """Hangs when asked to."""
+
+    @guanxi_sdk.query()
+    async def hang(self, ctx: guanxi_sdk.Context) -> str:
+        """Never come back."""
+        while True:
+            pass
+'''
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> str:
+    """A folder for PYTHONPATH in which the plugin is installed."""
+    (tmp_path / "guanxi_hang.py").write_text(PLUGIN)
+    info = tmp_path / "guanxi_hang-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guanxi-hang\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[guanxi]\nhang = guanxi_hang:Hang\n")
+    return str(tmp_path)
+
+
+@pytest.mark.skipif(not os.environ.get("GUANXI_TRUST"), reason="takes long: make trust")
+def test_a_worker_that_hangs_is_replaced(installed: str) -> None:
+    with new_home() as home:
+        for command in (
+            ("tenant", "create", "acme"), ("enable", "hang", "--tenant", "acme"),
+        ):  # fmt: skip
+            done = run(home, *command, PYTHONPATH=installed)
+            assert done.returncode == 0, done.stderr
+        token = run(home, "token", "create", "--tenant", "acme").stdout.strip()
+        with serving(home, token, PYTHONPATH=installed, GUANXI_WATCHDOG="1") as running:
+            live = httpx.get(f"{running.url}/health/live").json()
+            assert live["status"] == "live"
+            assert live["longestPause"] >= 0
+            (before,) = running.workers()
+            with pytest.raises(httpx.TransportError):
+                running.ask("{ hang }")
+            wait_for(lambda: running.workers() not in ([], [before]))
+            wait_for(lambda: running.status("/health/ready") == 200)
+            assert running.ask().status_code == 200
+            (line,) = [x for x in running.log.read_text().splitlines() if "the worker hangs" in x]
+            assert "guanxi_hang.py" in line
+            assert "in hang" in line
+            assert running.stop() == 0
+
+
+def test_a_loop_that_does_not_turn_ends_the_process_and_says_where() -> None:
+    script = """
+import asyncio
+from guanxi_graphql import app, heart
+app._log_plainly()
+heart._SETTLED = 0.2
+async def endless():
+    while True:
+        pass
+async def main():
+    async with heart.Heart(0.3).run(None):
+        await endless()
+asyncio.run(main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == 70
+    assert "the worker hangs and is ended" in ended.stderr
+    assert "in endless" in ended.stderr
+
+
+def test_where_threads_stand_still_too_the_timer_of_c_ends_the_worker() -> None:
+    """A pattern that backtracks for ever holds the interpreter."""
+    script = """
+import asyncio, re
+from guanxi_graphql import heart
+heart._SETTLED = heart._GRACE = 0.2
+async def main():
+    async with heart.Heart(0.3).run(None):
+        await asyncio.sleep(0.3)
+        re.match("(a+)+b", "a" * 60)
+asyncio.run(main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr
+    assert "in main" in ended.stderr
+
+
+async def test_the_heart_tells_how_long_the_loop_stood_still() -> None:
+    heart = Heart(0)
+    threads = threading.active_count()
+    async with heart.run(None):  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)
+        assert heart.longest_pause() < 0.2
+        threading.Event().wait(0.8)
+        assert heart.longest_pause() > 0.4
+        await asyncio.sleep(0.01)
+        assert heart.longest_pause() > 0.4
+        assert threading.active_count() == threads

@@ -1,0 +1,296 @@
+"""Rows 13 and 14, and the tokens of row 20.
+
+13: a request forged by another site (GET, text/plain, form, multipart) executes nothing.
+14: nobody gets another user's rights by a token; revocation is effective at the next request;
+    tokens are found by a digest, and guessing is slow.
+20: a token whose end was seen does not come back when a clock is set back.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from httpx import ASGITransport, AsyncClient, Response
+from with_misbehaviour import Desk
+
+from databases import Scratch
+from guanxi_core import identity
+from guanxi_core.access import StaleAccess
+from guanxi_core.discovery import Registry
+from guanxi_core.issuers import Issuer
+from guanxi_core.platform import Platform
+from guanxi_core.tenancy import create_tenant
+from guanxi_graphql.asgi import Answer
+from guanxi_graphql.execute.engine import Engine
+from guanxi_graphql.http import GraphQLEndpoint
+from guanxi_graphql.ratelimits import TokenLimit
+from guanxi_sdk import Unauthenticated
+from guanxi_sdk.testing.app import App
+from issuing import issuing
+
+Boot = Any
+LONG = bool(os.environ.get("GUANXI_TRUST"))
+WHO = "{ viewer { name } tenant { name } }"
+
+
+class Server:
+    """One tenant behind HTTP."""
+
+    def __init__(self, app: App, client: AsyncClient, endpoint: GraphQLEndpoint) -> None:
+        self.app, self.client, self.endpoint = app, client, endpoint
+
+    async def ask(self, token: str, query: str = WHO, **headers: str) -> Response:
+        return await self.client.post(
+            "/graphql",
+            json={"query": query},
+            headers={"authorization": f"Bearer {token}", **headers},
+        )
+
+
+def serve(app: App, rate_limit: float = 0) -> Server:
+    endpoint = GraphQLEndpoint(Answer(200, (), b"page"), rate_limit)
+    endpoint.open(app.platform, Engine(app.platform))
+    transport = ASGITransport(endpoint, client=("192.0.2.7", 1))
+    return Server(app, AsyncClient(transport=transport, base_url="http://guanxi.test"), endpoint)
+
+
+@pytest.fixture
+async def server(guanxi: Boot) -> AsyncIterator[Server]:
+    made = serve(await guanxi(Desk()))
+    async with made.client:
+        yield made
+
+
+# --- 13: forged requests -------------------------------------------------------------------------
+
+WRITE = 'mutation { createCard(input: { title: "forged" }) { card { id } } }'
+JSON_BODY = json.dumps({"query": WRITE}).encode()
+SIMPLE_TYPES = [
+    None, "", "text/plain", "text/plain; charset=utf-8", "text/plain;application/json",
+    "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/form-data",
+    "application/graphql", "text/json", "application/json-patch+json", "application/jsonp",
+    "application/json, text/plain", "text/html", "*/*", "application/xml",
+]  # fmt: skip
+BODIES = [
+    JSON_BODY, urlencode({"query": WRITE}).encode(), WRITE.encode(),
+    b'--x\r\ncontent-disposition: form-data; name="query"\r\n\r\n' + WRITE.encode() + b"\r\n--x--",
+    b'--x\r\ncontent-disposition: form-data; name="operations"\r\n\r\n' + JSON_BODY + b"\r\n--x--",
+    JSON_BODY[:-1] + b', "x": "="}',
+]  # fmt: skip
+ADDRESSES = ["/graphql", f"/graphql?query={quote(WRITE)}"]
+
+
+async def test_row_13_nothing_that_a_form_can_send_is_executed(server: Server) -> None:
+    token = await server.app.token()
+    for method in ("POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+        for address in ADDRESSES:
+            for media in SIMPLE_TYPES if method == "POST" else [None, "application/json"]:
+                for body in BODIES if method == "POST" else [b"", JSON_BODY]:
+                    headers = {"authorization": f"Bearer {token}"}
+                    if media is not None:
+                        headers["content-type"] = media
+                    answer = await server.client.request(
+                        method, address, content=body, headers=headers
+                    )
+                    assert answer.status_code < 500
+                    assert b'"data":{' not in answer.content
+    cookie = {"cookie": f"authorization=Bearer {token}; token={token}"}
+    for headers in (cookie, {"authorization": f"Basic {token}"}):
+        answer = await server.client.post(
+            f"/graphql?access_token={token}&token={token}", content=JSON_BODY,
+            headers={**headers, "content-type": "application/json"},
+        )  # fmt: skip
+        assert answer.status_code == 401
+    counted = "{ cards { totalCount } }"
+    assert (await server.ask(token, counted)).json()["data"]["cards"]["totalCount"] == 0
+    assert (await server.ask(token, WRITE)).json()["data"]["createCard"]["card"]
+    assert (await server.ask(token, counted)).json()["data"]["cards"]["totalCount"] == 1
+
+
+# --- 14: tokens ----------------------------------------------------------------------------------
+
+
+async def test_row_14_nobody_gets_anothers_rights(server: Server) -> None:
+    platform = server.app.platform
+    other = await create_tenant(platform.pool, f"other-{secrets.token_hex(4)}")
+    tokens = {}
+    for tenant in (server.app.tenant, other):
+        for name in ("ada", "bob"):
+            await identity.create_user(platform.pool, tenant, name, roles=["readonly"])
+            token = await identity.create_token(platform.pool, tenant, user=name)
+            tokens[token] = {"viewer": {"name": name}, "tenant": {"name": tenant.name}}
+    for _ in range(50 if LONG else 3):
+        for token, expected in tokens.items():
+            assert (await server.ask(token)).json() == {"data": expected}
+    first, second = list(tokens)[:2]
+    digest = hashlib.sha256(first.encode()).hexdigest()
+    mixed = [
+        first[:20] + second[20:], first + second, first[:-1], first[:-1] + "A" + "x", first.upper(),
+        first.swapcase(), first.replace("gx_", "GX_"), first + "\t", f"{first},{second}",
+        digest, "gx_" + digest[:43],
+    ]  # fmt: skip
+    for wrong in mixed:
+        answer = await serve(server.app).ask(wrong)
+        if wrong.strip() in tokens:
+            continue
+        assert answer.status_code == 401, wrong
+
+
+async def test_row_14_what_is_revoked_ends_at_the_next_request(server: Server) -> None:
+    app, pool = server.app, server.app.platform.pool
+    await identity.create_user(pool, app.tenant, "ada", roles=["admin"])
+
+    async def archive(token: str, token_id: Any) -> None:
+        async with pool.connection(app.tenant.id) as connection:
+            await connection.execute("UPDATE guanxi_user SET archived_at = now()")
+
+    async def revoke(token: str, token_id: Any) -> None:
+        await identity.revoke_token(pool, app.tenant, token_id)
+
+    async def demote(token: str, token_id: Any) -> None:
+        async with pool.connection(app.tenant.id) as connection:
+            await connection.execute("DELETE FROM guanxi_user_role")
+
+    for end, write in ((revoke, WRITE), (demote, WRITE), (archive, WHO)):
+        token = await identity.create_token(pool, app.tenant, user="ada")
+        assert (await server.ask(token)).status_code == 200
+        access = app.platform.cached(token)
+        assert access is not None
+        await end(token, access.caller.token_id)
+        answer = await server.ask(token, write)
+        assert answer.status_code == (200 if end is demote else 401)
+        if end is demote:
+            assert answer.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    assert (await app.graphql("{ cards { totalCount } }"))["cards"]["totalCount"] == 0
+
+
+async def test_row_14_guessing_is_slow_and_holds_up_nobody_else(server: Server) -> None:
+    good, fresh = await server.app.token(), await server.app.token([])
+    assert (await server.ask(good)).status_code == 200
+    statuses = [
+        (await server.ask("gx_" + secrets.token_urlsafe(32))).status_code for _ in range(60)
+    ]
+    assert statuses.count(401) in range(20, 40)
+    assert 429 in statuses
+    assert (await server.ask(good)).status_code == 200  # known tokens go on
+    limited = await server.ask(fresh)
+    assert (limited.status_code, limited.headers["retry-after"]) == (429, "1")
+    elsewhere = ASGITransport(server.endpoint, client=("192.0.2.8", 1))
+    async with AsyncClient(transport=elsewhere, base_url="http://guanxi.test") as client:
+        assert (await Server(server.app, client, server.endpoint).ask(fresh)).status_code == 200
+
+
+async def test_row_14_a_token_is_found_by_its_digest_alone(server: Server) -> None:
+    """What is compared is a digest of what was sent, so timing tells nothing about a token."""
+    good = await server.app.token()
+    near = [good[:n] + ("A" if good[n] != "A" else "B") + good[n + 1 :] for n in (3, 20, 45)]
+    times: dict[str, list[float]] = {token: [] for token in near}
+    for _ in range(400 if LONG else 25):
+        for token in near:
+            began = time.perf_counter()
+            assert await identity.authenticate(server.app.platform.pool, token) is None
+            times[token].append(time.perf_counter() - began)
+    medians = sorted(sorted(taken)[len(taken) // 2] for taken in times.values())
+    assert medians[-1] < 2 * medians[0]
+
+
+async def test_the_limit_of_a_token_is_told_in_standard_headers(guanxi: Boot) -> None:
+    server = serve(await guanxi(Desk()), rate_limit=5)
+    async with server.client:
+        token, other = await server.app.token(), await server.app.token([])
+        answers = [await server.ask(token) for _ in range(14)]
+        assert [a.status_code for a in answers[:10]] == [200] * 10
+        assert answers[-1].status_code == 429
+        assert answers[-1].json()["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        for answer in answers:
+            assert answer.headers["ratelimit-policy"] == '"token";q=10;w=2'
+            assert answer.headers["ratelimit"].startswith('"token";r=')
+        left = [int(a.headers["ratelimit"].split("r=")[1].split(";")[0]) for a in answers]
+        assert left[0] == 9
+        assert left[-1] == 0
+        assert (await server.ask(other)).status_code == 200
+        assert "ratelimit" in (await server.ask(other, "{ nothing }")).headers
+        assert "ratelimit" not in (await server.ask("gx_wrong")).headers
+
+
+def test_buckets_fill_again() -> None:
+    now = 0.0
+    limit = TokenLimit(2, lambda: now)
+    assert [limit.count("a")[0] for _ in range(6)] == [True] * 4 + [False] * 2
+    now = 0.5
+    assert [limit.count("a")[0] for _ in range(2)] == [True, False]
+    now = 1000
+    assert sum(limit.count("a")[0] for _ in range(10)) == 4
+
+
+# --- 20: clocks ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+async def test_row_20_a_workers_clock_revives_no_token(server: Server, days: int) -> None:
+    """The database's clock decides, so a worker whose clock is wrong changes nothing."""
+    app = server.app
+    token = await identity.create_token(
+        app.platform.pool, app.tenant, role="admin", expires_in=dt.timedelta(milliseconds=300)
+    )
+    lasting = await identity.create_token(
+        app.platform.pool, app.tenant, role="admin", expires_in=dt.timedelta(hours=1)
+    )
+    assert (await server.ask(token)).status_code == 200
+    app.clock.advance(days=days)
+    assert (await server.ask(lasting)).status_code == 200
+    time.sleep(0.31)  # noqa: ASYNC251  the database's clock goes on
+    assert (await server.ask(token)).status_code == 401
+    assert (await server.ask(lasting)).status_code == 200
+
+
+async def test_row_20_what_was_seen_to_be_over_stays_so(server: Server, database: Scratch) -> None:
+    """A database whose clock is set back is the same as tokens whose end moves on."""
+    app, pool = server.app, server.app.platform.pool
+    token = await identity.create_token(
+        pool, app.tenant, role="admin", expires_in=dt.timedelta(milliseconds=1)
+    )
+    assert (await server.ask(token)).status_code == 401
+    rows = [t for t in await identity.list_tokens(pool, app.tenant) if t.expires_at]
+    assert [t.revoked_at == t.expires_at for t in rows] == [True]
+    async with pool.connection(app.tenant.id) as connection:
+        assert not await connection.fetchval(
+            "SELECT count(*) FROM guanxi_stamp WHERE expires_at < 'infinity'"
+        )
+
+
+async def test_row_20_nor_does_an_issuers_token_come_back(guanxi: Boot) -> None:
+    app = await guanxi(Desk())
+    now = int(time.time())
+    with issuing() as issuer:
+        given = Issuer(issuer=issuer.url, audience="guanxi", tenant=app.tenant.name, users="create")
+        platform = await Platform.open(
+            guanxi.database.app_url, registry=Registry({"desk": Desk}), issuers=[given],
+            pool_size=2, clock=lambda: dt.datetime.now(dt.UTC) - dt.timedelta(days=1),
+        )  # fmt: skip
+        async with platform:
+            await platform.authenticate(issuer.token(iat=now - 20))
+            over = issuer.token(iat=now - 100, exp=now - 61)
+            with pytest.raises(Unauthenticated):
+                await platform.authenticate(over)
+            async with platform.pool.connection(app.tenant.id) as connection:
+                # What the database would answer if its clock went back after that.
+                seen = await connection.fetchval("SELECT seen_at FROM guanxi_session")
+                assert seen.timestamp() >= now
+                await connection.execute("UPDATE guanxi_session SET seen_at = now() + '1 day'")
+            with pytest.raises(Unauthenticated):
+                await platform.authenticate(issuer.token(iat=now - 30, exp=now + 3600))
+            newer = await platform.authenticate(issuer.token(iat=now - 10, exp=now + 3600))
+            async with platform.pool.connection(app.tenant.id) as connection:
+                await connection.execute("UPDATE guanxi_user SET archived_at = now()")
+            with pytest.raises(StaleAccess):
+                async with platform.context(newer) as ctx:
+                    await ctx.raw()
