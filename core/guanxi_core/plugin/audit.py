@@ -35,7 +35,7 @@ class Audit(Model, plugin="guanxi", plural="audit_entries", append_only=True, re
     action: Mapped[str] = column(indexed=True)
     """What was done, for instance `customers.customer.update`."""
 
-    model: Mapped[str | None] = column(indexed=True)
+    model: Mapped[str | None]
     """The kind of object that was changed, for instance `Customer`."""
 
     row_id: Mapped[str | None] = column(indexed=True)

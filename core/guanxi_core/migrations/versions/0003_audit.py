@@ -52,8 +52,10 @@ AUDIT_UP = (
     r"regexp_replace(model, '([a-z0-9])([A-Z])', '\1_\2', 'g')) END || '_' || row_id::text",
     "CREATE INDEX ix_guanxi_audit_row_id ON guanxi_audit (tenant_id, row_id, id)",
     "CREATE INDEX ix_guanxi_audit_actor ON guanxi_audit (tenant_id, actor, id)",
+    "CREATE INDEX ix_guanxi_audit_action ON guanxi_audit (tenant_id, action, id)",
 )
 AUDIT_DOWN = (
+    "DROP INDEX ix_guanxi_audit_action",
     "DROP INDEX ix_guanxi_audit_actor",
     "DROP INDEX ix_guanxi_audit_row_id",
     "ALTER TABLE guanxi_audit ALTER row_id TYPE uuid USING right(row_id, 36)::uuid",
