@@ -128,7 +128,8 @@ class Worker:
         if relayed == queue.RELAYED_AT_ONCE or len(claimed) == queue.CLAIMED_AT_ONCE:
             self._turns.add(tenant_id)  # others may help
         done = await self._run(installation, claimed)
-        self._turns.add(tenant_id)
+        if claimed:
+            self._turns.add(tenant_id)  # those who were held behind these may be due now
         return done
 
     async def _heed(self, connection: Any, installation: Installation) -> None:
