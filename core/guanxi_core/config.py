@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ _TEXTS: Final = ("home", "database_url", "owner_database_url")
 _NUMBERS: Final = {
     "plugin_deadline": 3600, "statement_timeout": 3600, "watchdog": 3600, "rate_limit": 100_000,
 }  # fmt: skip
-_KEYS: Final = (*_TEXTS, *_NUMBERS, "oidc")
+_KEYS: Final = (*_TEXTS, *_NUMBERS, "egress_allow", "oidc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Config:
     watchdog: float = 60
     #: Requests a second of one token that one worker answers.
     rate_limit: float = 0
+    #: Networks inside that plugins may reach, such as ``10.1.2.0/24``; all others are refused.
+    egress_allow: tuple[str, ...] = ()
     #: Whose tokens are believed besides guanxi's own.
     issuers: tuple[Issuer, ...] = ()
 
@@ -66,6 +69,8 @@ class Config:
             home=folder / Path(values.get("home", ".guanxi")).expanduser(),
             database_url=values.get("database_url"),
             owner_database_url=values.get("owner_database_url"),
+            egress_allow=_networks(sources["egress_allow"], values["egress_allow"])
+            if "egress_allow" in values else (),
             issuers=read_issuers(sources["oidc"], values["oidc"]) if "oidc" in values else (),
             **{key: _number(sources[key], values[key], most)
                for key, most in _NUMBERS.items() if key in values},
@@ -99,6 +104,16 @@ def _number(source: str, value: Any, most: float) -> float:
     if not 0 <= number <= most:
         raise ConfigError(f"{source} must be a number from 0 to {most}.")
     return number
+
+
+def _networks(source: str, value: Any) -> tuple[str, ...]:
+    texts = value.split(",") if isinstance(value, str) else value
+    try:
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError
+        return tuple(str(ip_network(text.strip())) for text in texts)
+    except ValueError:
+        raise ConfigError(f'{source} must list networks such as ["10.1.2.0/24"].') from None
 
 
 def _without_values(error: tomllib.TOMLDecodeError) -> str:

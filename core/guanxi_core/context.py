@@ -24,6 +24,7 @@ from guanxi_core.recording import record
 from guanxi_core.session import TenantSession
 from guanxi_sdk import (
     Caller,
+    Egress,
     Event,
     Extension,
     Forbidden,
@@ -59,6 +60,7 @@ class TransactionContext:
         breakers: TenantBreakers,
         deadline: float | None = None,
         read_only: bool = False,
+        egress: Callable[[], Egress],
     ) -> None:
         self._access = access
         self._session = session
@@ -72,6 +74,7 @@ class TransactionContext:
         #: Whether all that was done here is lost, whatever else is tried.
         self.lost = False
         self._read_only = read_only
+        self._egress = egress
         self._origin = Origin(self.tenant.id, access.caller, action, reason, origin)
         self._policies: RowPolicies | None = None
         if access.caller.rights.limited:
@@ -103,6 +106,11 @@ class TransactionContext:
     def db(self) -> TenantSession:
         """The session bound to the tenant."""
         return self._session
+
+    @property
+    def egress(self) -> Egress:
+        """The only way to systems outside."""
+        return self._egress()
 
     @property
     def emitted(self) -> list[Event]:

@@ -33,9 +33,10 @@ from guanxi_core.jobs import Jobs
 from guanxi_core.plugin import NAME as CORE
 from guanxi_core.plugin import Guanxi
 from guanxi_core.session import TenantSession
-from guanxi_sdk import Caller, Event, Tenant, Unauthenticated
+from guanxi_sdk import Caller, Egress, Event, Tenant, Unauthenticated
 
 if TYPE_CHECKING:
+    from guanxi_core.egress import EgressClient
     from guanxi_core.oidc import Verifier
 
 __all__ = ["Access", "Installation", "Platform", "StaleAccess"]
@@ -74,6 +75,7 @@ class Platform:
         clock: Callable[[], dt.datetime] | None = None,
         deadline: float | None = DEADLINE,
         issuers: Sequence[Issuer] = (),
+        egress_allow: Sequence[str] = (),
     ) -> None:
         self.pool = pool
         self.registry = registry
@@ -86,6 +88,8 @@ class Platform:
         self.listeners: list[Listener] = []
         #: Rung after every commit, so that workers deliver its events.
         self.bell = Bell(pool)
+        self._egress_allow = egress_allow
+        self._egress: EgressClient | None = None
         self._verifier = _verifier(issuers) if issuers else None
         self._engine = engine
         self._clock = clock
@@ -105,11 +109,13 @@ class Platform:
         deadline: float | None = DEADLINE,
         statement_timeout: float | None = None,
         issuers: Sequence[Issuer] = (),
+        egress_allow: Sequence[str] = (),
     ) -> Self:
         """Connect with the app role's address; ``registry`` defaults to what is installed.
 
         In seconds, ``deadline`` bounds a plugin's asynchronous code and ``statement_timeout`` each
         statement of the database. Tokens of ``issuers`` are believed besides guanxi's own.
+        ``egress_allow`` are networks inside that plugins may reach.
         """
         if registry is None:
             registry = discover()
@@ -120,12 +126,14 @@ class Platform:
             settings["statement_timeout"] = str(round(statement_timeout * 1000))
         pool = await TenantPool.open(database_url, size=pool_size, settings=settings)
         engine = open_engine(database_url, size=pool_size, settings=settings)
-        return cls(pool, engine, registry, clock, deadline, issuers)
+        return cls(pool, engine, registry, clock, deadline, issuers, egress_allow)
 
     async def close(self) -> None:
         """Give all connections back to the server."""
         await self.bell.close()
         await asyncio.gather(*self._tasks)
+        if self._egress is not None:
+            await self._egress.close()
         await self._engine.dispose()
         await self.pool.close()
 
@@ -140,6 +148,15 @@ class Platform:
     def now(self) -> dt.datetime:
         """The current time in UTC, by the clock given to :meth:`open`."""
         return self._clock() if self._clock else dt.datetime.now(dt.UTC)
+
+    @property
+    def egress(self) -> Egress:
+        """What plugins reach the outside with, and nothing inside."""
+        if self._egress is None:
+            from guanxi_core.egress import EgressClient  # its library takes a moment to load
+
+            self._egress = EgressClient(self._egress_allow)
+        return self._egress
 
     def cached(self, token: str) -> Access | None:
         """What ``token`` gave at its last use, without asking the database whether it still does.
@@ -221,7 +238,7 @@ class Platform:
         context = TransactionContext(
             access, session, jobs, now=self.now(), locale=locale, action=action, reason=reason,
             origin=origin, breakers=self.breakers.of(tenant), deadline=self.deadline,
-            read_only=read_only,
+            read_only=read_only, egress=lambda: self.egress,
         )  # fmt: skip
         events: list[Event] = []
         async with jobs, session:

@@ -165,6 +165,7 @@ class Service:
         platform = await Platform.open(
             database.app_url, registry=registry, deadline=self._config.plugin_deadline or None,
             statement_timeout=self._config.statement_timeout, issuers=self._config.issuers,
+            egress_allow=self._config.egress_allow,
         )  # fmt: skip
         stack.push_async_callback(platform.close)
         await stack.enter_async_context(Sealer(platform.pool).working())

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from guanxi_sdk.access import Rights
+from guanxi_sdk.egress import Egress
 from guanxi_sdk.model import Extension, Model
 from guanxi_sdk.values import Event, Permission
 
@@ -89,6 +90,11 @@ class Context(Protocol):
         by tenant by themselves; statements on bare tables must name ``tenant_id``; text, bulk
         writes and raw connections are refused.
         """
+        ...
+
+    @property
+    def egress(self) -> Egress:
+        """The only way to systems outside; inner addresses are refused."""
         ...
 
     def now(self) -> dt.datetime:

@@ -99,6 +99,18 @@ def test_a_limit_that_is_none_is_refused(tmp_path: Path, value: str):
         Config.load({}, tmp_path)
 
 
+def test_networks_that_plugins_may_reach_are_checked(tmp_path: Path):
+    assert Config.load({}, tmp_path).egress_allow == ()
+    given = {"GUANXI_EGRESS_ALLOW": "10.1.2.0/24, ::1"}
+    assert Config.load(given, tmp_path).egress_allow == ("10.1.2.0/24", "::1/128")
+    for value in ('"inside"', "7", "[7]", '["10.1.2.3/24"]'):
+        (tmp_path / "guanxi.toml").write_text(f"egress_allow = {value}\n")
+        with pytest.raises(ConfigError, match=r"egress_allow must list networks such as"):
+            Config.load({}, tmp_path)
+    (tmp_path / "guanxi.toml").write_text('egress_allow = ["10.0.0.0/8"]\n')
+    assert Config.load({}, tmp_path).egress_allow == ("10.0.0.0/8",)
+
+
 ISSUER = {"issuer": "https://id.example", "audience": "guanxi", "tenant": "acme"}
 
 

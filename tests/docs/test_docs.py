@@ -108,10 +108,19 @@ import datetime as dt
 
 import sqlalchemy as sa
 from guanxi_customers import Customer, Customers
+from guanxi_core.egress import EgressClient
 from guanxi_notes import Greeting, Welcome
+from guanxi_sdk import Response
 
 
-async def test_the_welcome(guanxi):
+async def test_the_welcome(guanxi, monkeypatch):
+    sent = []
+
+    async def send(self, method, url, *, content):
+        sent.append((method, url, content))
+        return Response(204, {}, b"")
+
+    monkeypatch.setattr(EgressClient, "send", send)
     app = await guanxi(Customers(), Welcome(), now=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     await app.graphql('mutation { createCustomer(input: { code: "A", name: "Ada" }) '
                       '{ errors { path } } }')
@@ -122,6 +131,11 @@ async def test_the_welcome(guanxi):
     assert words[0] == "Welcome, Ada!"
     assert words[1].startswith("1 customers (")
     assert len(words) == 2
+    assert sent == [("POST", "https://hq.example.com/count", b'{"customers": 1}')]
+    assert await app.graphql("mutation { recount { result } }") == {"recount": {"result": 9}}
+    jobs = await app.graphql("{ jobs { edges { node { title done total status } } } }")
+    (job,) = [edge["node"] for edge in jobs["jobs"]["edges"]]
+    assert job == {"title": "Recount", "done": 9, "total": 9, "status": "DONE"}
 """
 STRATEGY_TEST = """
 from guanxi_customers import Customer, Customers, IndustryClass
@@ -145,7 +159,7 @@ async def test_the_strategy(guanxi):
     [
         ("README.md", 1, README_TEST),
         ("docs/first-plugin.md", 3, PLUGIN_TEST),
-        ("docs/events.md", 2, EVENTS_TEST),
+        ("docs/events.md", 3, EVENTS_TEST),
         ("docs/tiers.md", 1, STRATEGY_TEST),
     ],
 )
@@ -154,8 +168,9 @@ def test_plugins_in_the_documentation_run(page: str, count: int, test: str, tmp_
     assert len(found) == count
     package = tmp_path / "guanxi_notes"
     package.mkdir()
-    (package / "__init__.py").write_text(found[0] + "".join(found[2:]), "utf-8")
-    (tmp_path / "test_notes.py").write_text(test or found[1], "utf-8")
+    test = test or found.pop(1)
+    (package / "__init__.py").write_text("".join(found), "utf-8")
+    (tmp_path / "test_notes.py").write_text(test, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", "utf-8")
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "."],

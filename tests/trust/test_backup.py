@@ -21,7 +21,9 @@ from guanxi_core.bundles import create_tenant_with_bundle, discover_bundles
 from guanxi_core.discovery import discover
 from guanxi_core.identity import create_token
 from guanxi_core.platform import Platform
+from guanxi_core.sealing import seal
 from guanxi_core.tenancy import create_tenant, find_tenant, set_plugin
+from guanxi_core.verifying import Anchor, head, verify
 from guanxi_graphql.execute.engine import Engine
 
 COUNT = "{ customers(includeArchived: true) { totalCount } employees { totalCount } }"
@@ -78,10 +80,19 @@ async def answers(platform: Platform, engine: Engine, tokens: dict[str, str]) ->
     ]
 
 
+async def sealed(platform: Platform) -> Anchor:
+    """The end of the chain of the tenant that has data."""
+    await seal(platform.pool)
+    return await head(platform.pool, await find_tenant(platform.pool, "one"))
+
+
 async def test_what_comes_back_is_what_was_there(
     database: Scratch, target: Scratch, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first.zip", tmp_path / "second.zip"
+    async with serving(database) as (platform, _):
+        anchor = await sealed(platform)
+    assert anchor.sequence > 0
     written = await backup(database.owner_url, first)
     assert first.stat().st_mode & 0o077 == 0
     assert written.tenants >= 2
@@ -94,6 +105,10 @@ async def test_what_comes_back_is_what_was_there(
         access = await platform.authenticate(tokens["one"])
         reply = await engine.execute(access, CREATE, {"c": "LATER"})
         assert json.loads(reply.body) == {"data": {"createCustomer": {"errors": []}}}
+        later = await sealed(platform)
+        verdict = await verify(platform.pool, access.installation.tenant, [anchor, later])
+        assert (verdict.broken, verdict.unsealed, verdict.anchors) == (None, 0, 2)
+        assert verdict.entries == later.sequence == anchor.sequence + 1
     connection = await asyncpg.connect(target.app_url)  # and nobody sees more than before
     assert await connection.fetchval("SELECT count(*) FROM customers_customer") == 0
     await connection.close()

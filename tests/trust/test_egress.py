@@ -9,11 +9,12 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from guanxi_core.egress import EgressClient
-from guanxi_sdk import EgressFailed, EgressRefused
+from guanxi_sdk import Context, EgressFailed, EgressRefused, Plugin, mutation
 
 PUBLIC = "93.184.216.34"
 
@@ -166,3 +167,26 @@ async def test_an_endless_answer_is_cut() -> None:
         client = EgressClient(allowed=["127.0.0.1/32"])
         answer = await client.send("GET", f"http://127.0.0.1:{sink.port}/")
     assert len(answer.body) == 65_536
+
+
+class Caller(Plugin, name="caller"):
+    """Asks what it is told to ask."""
+
+    @mutation()
+    async def call(self, ctx: Context, url: str) -> int:
+        """The status of the answer, or 0 where asking is refused."""
+        try:
+            return (await ctx.egress.send("GET", url)).status
+        except EgressRefused:
+            return 0
+
+
+async def test_plugins_reach_what_the_operator_allows_and_nothing_else(guanxi: Any) -> None:
+    document = "mutation ($url: String!) { call(url: $url) { result errors { code } } }"
+    async with listening() as sink:
+        url = f"http://127.0.0.1:{sink.port}/"
+        for allowed, status in (([], 0), (["127.0.0.0/8"], 200)):
+            app = await guanxi(Caller(), egress_allow=allowed)
+            answer = await app.graphql(document, url=url)
+            assert answer == {"call": {"result": status, "errors": []}}
+    assert sink.hits == 1

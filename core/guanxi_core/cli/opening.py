@@ -16,6 +16,7 @@ from guanxi_core.migrations import ensure_migrated
 class Opened:
     """What a command works with."""
 
+    config: Config
     database: Database
     registry: Registry
     pool: TenantPool
@@ -24,11 +25,12 @@ class Opened:
 @asynccontextmanager
 async def opened() -> AsyncIterator[Opened]:
     """The configured database, migrated where guanxi manages it itself, and a small pool."""
-    with open_database(Config.load()) as database:
+    config = Config.load()
+    with open_database(config) as database:
         registry = await ensure_migrated(database, discover())
         pool = await TenantPool.open(database.app_url, size=2)
         try:
-            yield Opened(database, registry, pool)
+            yield Opened(config, database, registry, pool)
         finally:
             await pool.close()
 

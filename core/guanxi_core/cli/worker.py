@@ -32,7 +32,10 @@ async def _work(concurrency: int) -> None:
         opened() as guanxi,
         guanxi.database.watched(),
         await Platform.open(
-            guanxi.database.app_url, registry=guanxi.registry, pool_size=concurrency + 4
+            guanxi.database.app_url,
+            registry=guanxi.registry,
+            pool_size=concurrency + 4,
+            egress_allow=guanxi.config.egress_allow,
         ) as platform,
         Sealer(platform.pool).working(),
         Worker(platform, concurrency=concurrency).working(),

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import secrets
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -25,9 +26,17 @@ class Boot:
         self._stack = stack
 
     async def __call__(
-        self, *plugins: Plugin[Any], currency: str = "CNY", now: dt.datetime | None = None
+        self,
+        *plugins: Plugin[Any],
+        currency: str = "CNY",
+        now: dt.datetime | None = None,
+        egress_allow: Sequence[str] = (),
     ) -> App:
-        """Serve ``plugins``; ``now`` sets the clock, which stands still until it is moved."""
+        """Serve ``plugins``; ``now`` sets the clock, which stands still until it is moved.
+
+        ``egress_allow`` are networks that ``ctx.egress`` may reach, such as ``127.0.0.0/8`` for a
+        server that the test runs.
+        """
         from guanxi_core.discovery import Registry
         from guanxi_core.editions import compose
         from guanxi_core.platform import Platform
@@ -39,7 +48,11 @@ class Boot:
         clock = Clock(now)
         platform = await self._stack.enter_async_context(
             await Platform.open(
-                self.database.app_url, registry=Registry(classes), pool_size=4, clock=clock
+                self.database.app_url,
+                registry=Registry(classes),
+                pool_size=4,
+                clock=clock,
+                egress_allow=egress_allow,
             )
         )
         tenant = await create_tenant(platform.pool, f"test-{secrets.token_hex(8)}", currency)
