@@ -22,7 +22,7 @@ demo: $(READY) ## A running server with the telecom sample tenant.
 	@exec $(BIN)/guanxi demo
 
 test: $(READY) ## The test suite, in parallel, on the embedded PostgreSQL.
-	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 check: $(READY) ## Style, types and import rules.
 	@$(BIN)/ruff check .
