@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -18,10 +19,10 @@ from typing import Any
 import asyncpg
 
 from benchmarks.dataset import Dataset, analyze, load
+from guanxi_core.api_tokens import create_token
 from guanxi_core.database.embedded import EmbeddedServer
 from guanxi_core.database.pool import TenantPool
 from guanxi_core.discovery import discover
-from guanxi_core.identity import create_token
 from guanxi_core.migrations import migrate
 from guanxi_core.tenancy import create_tenant, set_plugin
 from guanxi_sdk import Tenant
@@ -30,6 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = ("customers", "tiers", "benchmark")
 _ENTRY_POINTS = "[guanxi]\nbenchmark = benchmarks.plugin:Benchmark\n"
 _SCRIPT = str(Path(sys.executable).with_name("guanxi"))
+#: For who wants to know how the server fares; a server that counts is what is measured.
+METRICS_TOKEN = secrets.token_hex(16)
 _PATIENCE = 60.0
 
 
@@ -175,10 +178,16 @@ async def _fill(home: Path, server: EmbeddedServer, customers: int) -> Installat
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """This environment without guanxi's own settings; the plugin of the benchmarks is installed."""
+    """This environment with the plugin of the benchmarks, and without guanxi's own settings.
+
+    But for those that switch on what is off by itself and costs each request something.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GUANXI_")}
     paths = [str(ROOT), str(home / "path"), *filter(None, [kept.get("PYTHONPATH")])]
-    return {**kept, "GUANXI_HOME": str(home), "PYTHONPATH": os.pathsep.join(paths)}
+    return {
+        **kept, "GUANXI_HOME": str(home), "PYTHONPATH": os.pathsep.join(paths),
+        "GUANXI_RATE_LIMIT": "100000", "GUANXI_METRICS_TOKEN": METRICS_TOKEN,
+    }  # fmt: skip
 
 
 def _free_port() -> int:

@@ -1,5 +1,6 @@
 """Fixtures for all tests: throw-away databases."""
 
+import gc
 import os
 import shutil
 import sys
@@ -11,9 +12,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import databases as scratch
+from served import served
+
+__all__ = ["served"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.set_threshold(100_000, 50, 50)  # schemas and plans make many objects, which mostly stay
     if not hasattr(config, "workerinput"):  # pytest-xdist's workers share their parent's folder
         config.stash[_HOME] = scratch.make_home()
 

@@ -116,6 +116,27 @@ def serving(home: Path, token: str, *arguments: str, **more: str) -> Iterator[Ru
             running.stop()
 
 
+def install(folder: Path, name: str, plugin: str, source: str) -> str:
+    """Install the plugin ``name``, a class ``plugin`` of ``source``; returns what PYTHONPATH needs.
+
+    The folder must be open to everybody if the server runs as root.
+    """
+    (folder / f"guanxi_{name}.py").write_text(source)
+    info = folder / f"guanxi_{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: guanxi-{name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[guanxi]\n{name} = guanxi_{name}:{plugin}\n")
+    return str(folder)
+
+
+def postmaster(home: Path) -> int:
+    """The process id of the home's server; 0 if there is none."""
+    try:
+        return int((home / "pg" / "postmaster.pid").read_text().split()[0])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
 @contextmanager
 def new_home() -> Iterator[Path]:
     """Not in pytest's own folder, which is closed to the account that root's server runs under."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from guanxi_core.editions import Edition
 from guanxi_core.grants import Grant
+from guanxi_core.limits import Requests
 from guanxi_sdk import (
     Caller,
     Confidentiality,
@@ -29,6 +30,9 @@ class Installation:
     plugins: Mapping[str, Plugin[Any]]
     #: Plugins the tenant has enabled that cannot run, each with the reason.
     left_out: Mapping[str, str] = field(default_factory=dict)
+    requests: Requests = field(default_factory=Requests)
+    #: Registered documents that were asked for, by their SHA-256.
+    documents: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +40,8 @@ class Access:
     """What one token may do now; ``epoch`` tells whether it still may.
 
     An issuer's token is over at ``until``, by ``time.monotonic()``, whatever its session's stamp
-    says, which others share.
+    says, which others share. ``operations`` are the only ones that the token may ask for, by their
+    SHA-256, if it is bound to any.
     """
 
     caller: Caller
@@ -44,6 +49,7 @@ class Access:
     epoch: int
     grants: tuple[Grant, ...] = ()
     until: float | None = None
+    operations: frozenset[str] | None = None
 
 
 class StaleAccess(GuanxiError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,9 @@ from uuid_utils.compat import uuid7
 from guanxi_core.journal import BulkChange, RowChange
 from guanxi_sdk import Caller, Money
 from guanxi_sdk._docs import snake
-from guanxi_sdk.model import ModelInfo
+from guanxi_sdk.info import ModelInfo
+
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def audit_rows(origin: Origin, changes: Sequence[RowChange | BulkChange]) -> lis
 
 def audit_value(value: Any) -> Any:
     """A field's value as the audit keeps it: JSON, money as amount and currency."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Money):
         return {"amount": value.amount, "currency": value.currency}
     if isinstance(value, ClauseElement):  # computed by the database while it was written

@@ -36,6 +36,8 @@ class _Binder:
         """Bind the subqueries in ``element``, within the tables of ``outer``."""
         if isinstance(element, sa.FromClause) and element.is_derived_from(self._source):
             return
+        if isinstance(element, sa.CTE | sa.Subquery):  # it would be part of itself
+            outer = tuple(one for one in outer if one is not element)
         if isinstance(element, sa.Select):
             own: list[Any] = []
             for item in element.get_final_froms():

@@ -12,17 +12,17 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Literal, Self
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
 
 from guanxi_core.access import StaleAccess
-from guanxi_core.database.pool import DatabaseUnavailable
+from guanxi_core.database.outages import DatabaseUnavailable, outage_in
+from guanxi_core.telemetry import metrics, traces
 from guanxi_sdk import GuanxiError, Refusal, Tenant
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,16 @@ class TenantBreakers:
         self._tenant = tenant
         self._entries: dict[str, _Entry] = {}  # of plugins that have failed
 
+    def adopt(self, changes: Iterable[Change]) -> None:
+        """Begin with what other workers have done, where nothing is known here."""
+        for change in changes:
+            if change.plugin not in self._entries:
+                metrics.BREAKERS.labels(change.plugin).inc()
+                self._entries[change.plugin] = _Entry(
+                    "open", until=self._all.now() + change.pause, openings=1,
+                    failures=change.failures, error=change.error,
+                )  # fmt: skip
+
     def allows(self, plugin: str) -> bool:
         """Whether ``plugin`` may be called; whoever is told so reports how it went."""
         entry = self._entries.get(plugin)
@@ -120,6 +130,7 @@ class TenantBreakers:
         entry.streaks.pop(name, None)
         if entry.state == "trying":
             entry.state = "closed"
+            metrics.BREAKERS.labels(plugin).dec()
             log.warning("plugin '%s' is on again for tenant '%s'", plugin, self._tenant.name)
             self._tell(plugin, entry, 0)
         if entry.state == "closed" and not entry.streaks:
@@ -128,6 +139,7 @@ class TenantBreakers:
     def failure(self, plugin: str, name: str, error: BaseException) -> None:
         """``name`` of ``plugin`` has failed."""
         self._all.failures[plugin, name] += 1
+        metrics.PLUGIN_FAILURES.labels(plugin).inc()
         entry = self._entries.setdefault(plugin, _Entry())
         entry.streaks[name] += 1
         entry.failures += 1
@@ -136,6 +148,8 @@ class TenantBreakers:
             return
         pause = min(FIRST_PAUSE * 2.0**entry.openings, LONGEST_PAUSE)
         entry.openings += 1
+        if entry.state == "closed":
+            metrics.BREAKERS.labels(plugin).inc()
         entry.state, entry.until = "open", self._all.now() + pause
         log.error(
             "plugin '%s' is off for tenant '%s' for %d seconds: '%s' keeps failing",
@@ -176,7 +190,7 @@ class Guard:
     """
 
     __slots__ = ("_before", "_breakers", "_cuts", "_deadline", "_held_up", "_name", "_plugin",
-                 "_settled", "_started", "_task", "_timer")  # fmt: skip
+                 "_settled", "_span", "_started", "_task", "_timer")  # fmt: skip
 
     def __init__(
         self,
@@ -203,6 +217,8 @@ class Guard:
                 self._plugin, f"The plugin '{self._plugin}' is switched off for a while, "
                 "because it kept failing.",
             )  # fmt: skip
+        self._span = traces.span(f"{self._plugin}.{self._name}", guanxi__plugin=self._plugin)
+        self._span.__enter__()
         self._task = asyncio.current_task()
         self._before = self._task.cancelling() if self._task else 0
         loop = asyncio.get_running_loop()
@@ -234,12 +250,15 @@ class Guard:
         for _ in range(self._cuts if task else 0):
             assert task is not None  # noqa: S101
             task.uncancel()
+        late = bool(self._cuts) or self._blocked()
+        raised = TimeoutError() if late else error
+        self._span.__exit__(type(raised) if raised else None, raised, None)
         if (task is not None and task.cancelling() > self._before) or isinstance(
             error, GeneratorExit
         ):
             self._breakers.release(self._plugin)  # the request itself was given up
             return
-        if self._cuts or self._blocked():
+        if late:
             self._fail(TimeoutError(), error)
         if error is None or isinstance(error, Refusal):
             if self._settled:
@@ -274,11 +293,17 @@ def stops(error: BaseException) -> bool:
     )
 
 
+def ends(error: BaseException) -> bool:
+    """Whether the process or the task ends with ``error``, not a plugin that merely raised it."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit) or stops(error)
+
+
 def is_not_theirs(error: BaseException) -> bool:
     """Whether ``error`` comes from outside the plugin that raised it."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated
-    return isinstance(error, StaleAccess | DatabaseUnavailable)
+    return isinstance(error, StaleAccess | DatabaseUnavailable) or outage_in(error) is not None
 
 
 def timed_out(error: BaseException | None) -> bool:

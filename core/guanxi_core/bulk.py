@@ -12,17 +12,21 @@ from uuid_utils.compat import uuid7
 from guanxi_core.audit import Origin, action_of, row_prefix
 from guanxi_core.checks import check_values
 from guanxi_core.database.scoping import WRITE
-from guanxi_core.journal import PAST, BulkChange, Report, verb_of
-from guanxi_core.recording import rows_of_json
+from guanxi_core.journal import PAST, BulkChange, Report, extended, verb_of
+from guanxi_core.json_rows import rows_of_json
+from guanxi_core.search.keeping import FORGET, KEEP, forget_rows, given, texts_of
 from guanxi_core.session import TenantSession
+from guanxi_core.subjects import kept, people_named
 from guanxi_core.system_tables import audit_table, outbox_table
 from guanxi_sdk import EVERY_ROW, Extension, Invalid, Model, NotFound, PluginError
 from guanxi_sdk.contributions import model_extended
-from guanxi_sdk.model import FieldInfo, ModelInfo
+from guanxi_sdk.info import FieldInfo, ModelInfo
 from guanxi_sdk.values import MINOR_DIGITS
 
 #: Rows per statement of :func:`save_many`.
 CHUNK: Final = 2000
+#: Rows of an extension in a statement that subscriptions are told of one by one.
+SINGLY: Final = 100
 _FIXED: Final = frozenset({"id", "tenant_id", "created_at", "updated_at", "version"})
 
 
@@ -41,6 +45,8 @@ async def update_where(
     check_values(info, values)
     table = info.table
     columns = {k: v for name, value in values.items() for k, v in _columns(info, name, value)}
+    if info.subject:
+        condition = sa.and_(condition, table.c.erased_at.is_(None))
     before = (
         sa.select(model.id, *(_labelled(table.c[column], "before") for column in columns))
         .where(condition)
@@ -62,6 +68,7 @@ async def update_where(
     changes = [
         part
         for name in values
+        if name in info.fields
         for part in (
             sa.literal(name, sa.Text),
             sa.func.jsonb_build_array(
@@ -82,16 +89,71 @@ async def update_where(
         "payload": sa.func.jsonb_build_object(sa.literal("id", sa.Text), after.c.id),
     }
     statement = (
-        sa.select(sa.func.count())
+        sa.select(sa.func.array_agg(after.c.id))
         .select_from(after)
         .add_cte(
             _insert_select(audit_table, row, after).cte("audit"),
             _insert_select(outbox_table, report, after).cte("outbox"),
         )
     )
-    count: int = (await session.execute(statement, execution_options={WRITE: True})).scalar_one()
+    ids = (await session.execute(statement, execution_options={WRITE: True})).scalar_one() or []
+    await _keep_tokens(session, model, values, ids)
     await _refresh(session, model)
-    return count
+    return len(ids)
+
+
+async def _keep_tokens(
+    session: TenantSession, model: type[Model], values: Mapping[str, Any], ids: Sequence[UUID]
+) -> None:
+    """Have rows found by what they say now; values may be expressions, so they are read again.
+
+    Another statement than the one that wrote, which does not see what it had to wait for.
+    """
+    names = [name for name in model.info.searched if name in values]
+    table = model.info.table
+    tenant = session.sync_session.tenant_id
+    for start in range(0, len(ids) if names else 0, CHUNK):
+        wanted = sa.any_(sa.literal(list(ids[start : start + CHUNK]), ARRAY(sa.Uuid)))
+        rows = await session.execute_core(
+            sa.select(table.c.id, *(table.c[name] for name in names)).where(
+                table.c.tenant_id == tenant, table.c.id == wanted
+            )
+        )
+        await _keep(session, model, [row._asdict() for row in rows])
+
+
+async def _keep(
+    session: TenantSession,
+    owner: type[Model] | type[Extension],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    texts = [text for row in rows for text in texts_of(owner, row["id"], row)]
+    if texts:
+        tokens = {"tenant": session.sync_session.tenant_id, "texts": given(texts)}
+        await session.execute_core(FORGET, tokens)
+        await session.execute_core(KEEP, tokens)
+
+
+async def delete_where(
+    session: TenantSession, model: type[Model], condition: sa.ColumnElement[bool]
+) -> int:
+    """Delete the rows that meet ``condition``, with one record of the audit for all of them."""
+    table = model.info.table
+    old = sa.select(model.id).where(condition).with_for_update().cte("old")
+    gone = (
+        sa.delete(table)
+        .where(table.c.tenant_id == session.sync_session.tenant_id, table.c.id == old.c.id)
+        .returning(table.c.id)
+        .cte("gone")
+    )
+    await session.flush()
+    statement = sa.select(sa.func.array_agg(gone.c.id)).select_from(gone)
+    ids = (await session.execute(statement, execution_options={WRITE: True})).scalar_one() or []
+    if ids:
+        change = BulkChange(model.info, "delete_where", {"count": (len(ids), None)})
+        session.sync_session.journal.entries.append(change)
+        await session.execute_core(forget_rows(session.sync_session.tenant_id, model, ids))
+    return len(ids)
 
 
 async def save_many(
@@ -109,9 +171,10 @@ async def save_many(
     check_values(info, dict.fromkeys(names))
     if fixed := sorted(_FIXED.intersection(names)):
         raise Invalid(fixed[0], "cannot be given")
-    statement = _upsert(info, [c for name in names for c in info.fields[name].columns])
+    statement = _upsert(info, [c for name in names for c in _field(info, name).columns])
     await session.flush()
     await _refuse_hidden(session, model, [row["id"] for row in rows if row.get("id")])
+    await _refuse_erased(session, info, rows)
     seen: set[UUID] = set()
     for start in range(0, len(rows), CHUNK):
         fit: set[tuple[str, int]] = set()
@@ -121,17 +184,27 @@ async def save_many(
                 raise Invalid("id", "occurs more than once")
             seen.add(row["id"])
         values = {"tenant": origin.tenant_id, "rows": msgspec.json.encode(chunk).decode()}
-        await session.execute_core(statement, values)
+        written = await session.execute_core(statement, values)
+        if info.subject and written.rowcount < len(chunk):
+            raise NotFound  # one of them was erased
+        await _keep(session, model, chunk)
         summary = {"count": len(chunk), "first": chunk[0]["id"], "last": chunk[-1]["id"]}
         journal = session.sync_session.journal
         journal.entries.append(
             BulkChange(info, "save_many", {k: (None, v) for k, v in summary.items()})
         )
-        if info.of is None:
-            name = "".join(part.capitalize() for part in info.plural.split("_"))
-            journal.entries.append(Report(f"{name}Saved", msgspec.to_builtins(summary)))
+        if info.of is not None and len(chunk) <= SINGLY:
+            journal.entries += [Report(extended(info), {"id": str(row["id"])}) for row in chunk]
+        else:
+            journal.entries.append(Report(_saved(info), msgspec.to_builtins(summary)))
     await _refresh(session, model)
     return len(rows)
+
+
+def _saved(info: ModelInfo) -> str:
+    if info.of is not None:
+        return extended(info, many=True)
+    return "".join(part.capitalize() for part in info.plural.split("_")) + "Saved"
 
 
 def _refuse_append_only(info: ModelInfo) -> None:
@@ -156,6 +229,21 @@ async def _refuse_hidden(
         raise NotFound
 
 
+async def _refuse_erased(
+    session: TenantSession, info: ModelInfo, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Let nothing refer anew to a person who was erased, or is being erased at this moment."""
+    given = {row.get("id") for row in rows}
+    for column, target in people_named(info):
+        wanted = {row[column] for row in rows if row.get(column) is not None}
+        if target is info:
+            wanted -= given  # maybe rows of this very batch
+        if wanted:
+            lock = kept(target, session.sync_session.tenant_id, wanted)
+            if len((await session.execute_core(lock)).all()) < len(wanted):
+                raise NotFound(column)
+
+
 def _upsert(info: ModelInfo, columns: list[str]) -> sa.Executable:
     table = info.table
     given = rows_of_json("rows", [table.c[column] for column in ("id", *columns)])
@@ -166,7 +254,11 @@ def _upsert(info: ModelInfo, columns: list[str]) -> sa.Executable:
     changed["updated_at"] = sa.func.now()
     if "version" in table.c:
         changed["version"] = table.c.version + 1
-    return statement.on_conflict_do_update(index_elements=["tenant_id", "id"], set_=changed)
+    return statement.on_conflict_do_update(
+        index_elements=["tenant_id", "id"],
+        set_=changed,
+        where=table.c.erased_at.is_(None) if info.subject else None,
+    )
 
 
 def _plain(
@@ -187,7 +279,7 @@ def _plain(
         check_values(info, {name: values[name] for name, _ in new})
         fit |= new
     for name in names:
-        if info.fields[name].kind == "money":
+        if _field(info, name).kind == "money":
             values |= _columns(info, name, values.pop(name))
     values["id"] = identity
     return values
@@ -195,12 +287,18 @@ def _plain(
 
 def _columns(info: ModelInfo, name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """An attribute's value as columns; money has two."""
-    field = info.fields[name]
+    field = _field(info, name)
     if field.kind != "money":
         yield field.columns[0], value
     else:
         yield field.columns[0], None if value is None else value.minor
         yield field.columns[1], None if value is None else value.currency
+
+
+def _field(info: ModelInfo, name: str) -> FieldInfo:
+    found = info.stored(name)
+    assert found is not None, name  # noqa: S101  check_values() says so before
+    return found
 
 
 def _labelled(column: sa.ColumnElement[Any], when: str) -> sa.Label[Any]:

@@ -1,4 +1,4 @@
-"""Bundles: plugins with settings, vocabulary and sample data for an industry, as TOML in a package.
+"""Bundles: plugins with settings, custom fields, vocabulary and data, as TOML in a package.
 
 A bundle is an entry point of the group ``guanxi.bundles`` that names a package; the package holds
 ``<name>.toml`` and its data files.
@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import asyncpg
 import msgspec
@@ -21,6 +21,9 @@ from uuid_utils.compat import uuid7
 
 from guanxi_core.access import Access, Installation, expand
 from guanxi_core.context import TransactionContext
+from guanxi_core.custom.checking import check
+from guanxi_core.custom.definitions import Definition
+from guanxi_core.custom.keeping import store
 from guanxi_core.discovery import one_line
 from guanxi_core.editions import Edition, compose
 from guanxi_core.grants import EVERYTHING
@@ -38,7 +41,7 @@ from guanxi_core.importing.loading import refused
 from guanxi_core.platform import Platform
 from guanxi_core.settings import SettingsError, check_settings, settings_of
 from guanxi_core.tenancy import create_tenant, record, set_plugin
-from guanxi_sdk import Caller, GuanxiError, PluginError, Refusal, Tenant
+from guanxi_sdk import Caller, GuanxiError, Invalid, PluginError, Refusal, Tenant
 
 GROUP: Final = "guanxi.bundles"
 
@@ -61,6 +64,15 @@ class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arguments: dict[str, Any] = {}
 
 
+class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[custom_fields.Customer.loyaltyNumber]``: a custom field."""
+
+    kind: Literal["text", "int", "float", "bool", "date", "datetime", "choice"]
+    description: str
+    options: tuple[str, ...] = ()
+    clearance: Literal["INTERNAL", "CONFIDENTIAL", "SECRET"] = "INTERNAL"
+
+
 class _Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of a bundle's TOML, as far as it does not depend on plugins."""
 
@@ -70,6 +82,7 @@ class _Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: str
     currency: str = "CNY"
     plugins: dict[str, dict[str, Any]] = {}
+    custom_fields: dict[str, dict[str, Field]] = {}
     vocabulary: dict[str, Words] = {}
     data: list[dict[str, Any]] = []
     call: list[Call] = []
@@ -85,6 +98,7 @@ class Bundle:
     description: str
     currency: str
     plugins: Mapping[str, Mapping[str, Any]]  # settings by plugin
+    custom_fields: tuple[Definition, ...]
     vocabulary: Mapping[str, Words]
     calls: tuple[Call, ...]
     folder: Path  # where the data files are
@@ -135,9 +149,14 @@ def read_bundle(path: Path) -> Bundle:
         raise BundleFailed(f"{path.name}: {str(error).replace('`', chr(39))}.") from None
     if form.name != path.stem:
         raise BundleFailed(f"{path.name}: the name is '{form.name}': it must be '{path.stem}'.")
+    fields = tuple(
+        Definition(model, name, one.kind, one.description, one.options, one.clearance)
+        for model, of in sorted(form.custom_fields.items())
+        for name, one in sorted(of.items())
+    )
     return Bundle(
         form.name, form.version, form.title, form.description, form.currency, form.plugins,
-        form.vocabulary, tuple(form.call), path.parent, place,
+        fields, form.vocabulary, tuple(form.call), path.parent, place,
     )  # fmt: skip
 
 
@@ -203,7 +222,14 @@ def _install(platform: Platform, bundle: Bundle, tenant: Tenant) -> Installation
         except (PluginError, SettingsError) as error:
             raise bundle.place.into("plugins", name).failure(str(error)) from None
         plugins.append(plugin)
-    return Installation(tenant, compose(plugins), instances)
+    edition = compose(plugins, bundle.custom_fields)
+    for one in bundle.custom_fields:
+        try:
+            check(one, edition.models)
+        except Invalid as error:
+            place = bundle.place.into("custom_fields", one.model, one.name)
+            raise place.failure(str(error)) from None
+    return Installation(tenant, edition, instances)
 
 
 def _plan(bundle: Bundle, edition: Edition) -> ImportPlan:
@@ -211,7 +237,8 @@ def _plan(bundle: Bundle, edition: Edition) -> ImportPlan:
     for spec in specs:
         if spec.file.path is None:
             raise spec.place.failure('needs file = "…", which lies beside this file.')
-    return ImportPlan(tuple(plan_step(spec, edition.models.values()) for spec in specs))
+    models = edition.models.values()
+    return ImportPlan(tuple(plan_step(spec, models, edition.custom) for spec in specs))
 
 
 def _prepare(
@@ -240,7 +267,7 @@ def _prepare(
 
 
 async def _furnish(connection: Any, bundle: Bundle, installation: Installation, actor: str) -> None:
-    """Switch the plugins on; write vocabulary and which bundle it was."""
+    """Switch the plugins on; write custom fields, vocabulary and which bundle it was."""
     tenant = installation.tenant
     for plugin in installation.edition.plugins:
         manifest = plugin.manifest
@@ -249,6 +276,7 @@ async def _furnish(connection: Any, bundle: Bundle, installation: Installation, 
             connection, tenant, manifest.name, True, settings, version=manifest.version,
             actor=actor,
         )  # fmt: skip
+    await store(connection, tenant.id, bundle.custom_fields)
     await connection.executemany(
         "INSERT INTO guanxi_vocabulary (tenant_id, key, zh, en) VALUES ($1, $2, $3, $4)",
         [(tenant.id, key, words.zh, words.en) for key, words in bundle.vocabulary.items()],
@@ -261,6 +289,7 @@ async def _furnish(connection: Any, bundle: Bundle, installation: Installation, 
         "bundle": [None, bundle.name],
         "version": [None, bundle.version],
         "vocabulary": [None, sorted(bundle.vocabulary)],
+        "custom_fields": [None, [one.key for one in bundle.custom_fields]],
     }
     await record(connection, tenant.id, "guanxi.bundle.apply", changes, actor=actor)
 

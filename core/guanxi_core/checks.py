@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ClauseElement
 
 from guanxi_sdk import Choice, Invalid, Money
-from guanxi_sdk.model import FieldInfo, ModelInfo
+from guanxi_sdk.info import FieldInfo, ModelInfo
 from guanxi_sdk.values import is_currency
 
 _INTEGER: Final = 2**31
@@ -19,7 +19,7 @@ _MONEY: Final = 10**17  # minor units
 def check_values(info: ModelInfo, values: Mapping[str, Any]) -> None:
     """Raise :class:`Invalid` for the first of ``values``, by attribute, that does not fit."""
     for name, value in values.items():
-        field = info.fields.get(name)
+        field = info.stored(name)
         if field is None:
             raise Invalid(name, f"is not an attribute of {info.name}")
         if reason := wrong(field, value):

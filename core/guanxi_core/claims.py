@@ -8,7 +8,8 @@ from msgspec.structs import fields as struct_fields
 from guanxi_core.plugin import NAME
 from guanxi_sdk import Choice, Plugin, PluginError, Value
 from guanxi_sdk._docs import camel
-from guanxi_sdk.model import Verb
+from guanxi_sdk.contributions import SHOWN
+from guanxi_sdk.info import Verb
 
 CORE: Final = "the core"
 VERBS: Final[tuple[Verb, ...]] = ("create", "update", "archive", "restore")
@@ -18,10 +19,21 @@ RESERVED: Final = {
         "Node", "PageInfo", "UserError", "Money", "MoneyInput", "Query", "Mutation",
         "Subscription", "Tenant", "Viewer", "Term", "DateTime", "Date", "Decimal", "ID", "String",
         "Int", "Float", "Boolean", "IDFilter", "StringFilter", "IntFilter", "FloatFilter",
-        "BooleanFilter", "DateFilter", "DateTimeFilter", "MoneyFilter",
+        "BooleanFilter", "DateFilter", "DateTimeFilter", "MoneyFilter", "Search",
+        "SearchConnection", "SearchEdge", "SearchType",
+        "IntAggregate", "FloatAggregate", "DateAggregate", "DateTimeAggregate",
+        "MoneyAggregate", "DateBucket",
+        "GroupOrderBy", "ChangeAction", "EnumLabels", "EnumValueLabel",
     },
-    "query field": {"node", "nodes", "tenant", "viewer", "vocabulary"},
+    "query field": {
+        "node", "nodes", "search", "tenant", "viewer", "vocabulary", "enumLabels",
+    },
 }  # fmt: skip
+#: What the names of the types that a model has besides its own end with.
+_OF_MODELS: Final = (
+    "Connection", "Edge", "Where", "ListFilter", "OrderBy", "Aggregate", "AggregateGroup",
+    "AggregateKey", "AggregateValues", "GroupBy", "Changed",
+)  # fmt: skip
 
 
 class Claims:
@@ -50,12 +62,19 @@ class Claims:
             plugin, f"claims the {what} '{name}', which {owner} has already. {remedy}"
         )
 
+    def owner(self, what: str, name: str) -> str | None:
+        """Who has the name, for people to read; None for nobody."""
+        found = self._owners.get((what, name))
+        if found is None:
+            return None
+        return CORE if found[0] in (CORE, NAME) else f"plugin '{found[0]}'"
+
     def claim_types(self, plugin: type[Plugin[Any]]) -> None:
         """All GraphQL types that derive from a plugin's models and contributions."""
         manifest = plugin.manifest
         for model in manifest.models:
             name = model.info.name
-            for suffix in ("Connection", "Edge", "Where", "ListFilter", "OrderBy"):
+            for suffix in _OF_MODELS:
                 self.claim("type", name + suffix, manifest.name)
             for verb in VERBS:
                 if verb not in model.info.closed:
@@ -63,7 +82,7 @@ class Claims:
                     if verb in ("create", "update"):
                         self.claim("type", f"{verb.capitalize()}{name}Input", manifest.name)
         for contribution in manifest.contributions:
-            if contribution.kind == "mutation":
+            if contribution.kind in ("mutation", "subscription"):
                 name = camel(contribution.name)
                 self.claim("type", f"{name[0].upper()}{name[1:]}Payload", manifest.name)
         for annotation in _annotations(plugin):
@@ -94,6 +113,6 @@ def _annotations(plugin: type[Plugin[Any]]) -> Iterator[Any]:
     for model in (*manifest.models, *manifest.extensions):
         yield from (field.python for field in model.info.fields.values())
     for contribution in manifest.contributions:
-        if contribution.kind in ("field", "sql_field", "query", "mutation"):
+        if contribution.kind in SHOWN:
             yield from (argument.annotation for argument in contribution.arguments)
             yield contribution.returns

@@ -7,7 +7,7 @@ needed, so that a context that only asks hooks or emits nothing costs nothing.
 import datetime as dt
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,26 +16,37 @@ from guanxi_core import bulk, hooks
 from guanxi_core.access import Access
 from guanxi_core.audit import Origin
 from guanxi_core.breakers import TenantBreakers
+from guanxi_core.composing import Editions
+from guanxi_core.discovery import Registry
+from guanxi_core.events import events_of
 from guanxi_core.jobs import Jobs
 from guanxi_core.journal import Report
+from guanxi_core.limits import Ceiling
 from guanxi_core.outbox import report_of
 from guanxi_core.policies import RowPolicies
 from guanxi_core.recording import record
 from guanxi_core.session import TenantSession
+from guanxi_core.system_tables import audit_table
 from guanxi_sdk import (
     Caller,
     Egress,
     Event,
+    EventInfo,
     Extension,
     Forbidden,
+    GraphQL,
     Job,
     Model,
     NotFound,
     Permission,
     PluginError,
+    Rights,
     Tenant,
 )
 from guanxi_sdk.contributions import Ambient
+
+if TYPE_CHECKING:
+    from guanxi_core.platform import Platform
 
 M = TypeVar("M", bound=Model)
 R = TypeVar("R")
@@ -60,7 +71,7 @@ class TransactionContext:
         breakers: TenantBreakers,
         deadline: float | None = None,
         read_only: bool = False,
-        egress: Callable[[], Egress],
+        platform: "Platform",
     ) -> None:
         self._access = access
         self._session = session
@@ -73,13 +84,18 @@ class TransactionContext:
         self.deadline = deadline
         #: Whether all that was done here is lost, whatever else is tried.
         self.lost = False
+        #: Secret values that plugin code is about to tell, as the audit calls them.
+        self.secrets: dict[str, None] = {}
+        #: What only this answer tells.
+        self.told_once: list[str] = []
         self._read_only = read_only
-        self._egress = egress
-        self._origin = Origin(self.tenant.id, access.caller, action, reason, origin)
+        self._platform = platform
+        #: What the audit says of all changes made here.
+        self.origin = Origin(self.tenant.id, access.caller, action, reason, origin)
         self._policies: RowPolicies | None = None
         if access.caller.rights.limited:
             edition = access.installation.edition
-            self._policies = RowPolicies(edition, access.caller.rights, self._ambient())
+            self._policies = RowPolicies(edition, access.caller.rights, self.ambient())
             session.sync_session.policies = self._policies
 
     @property
@@ -103,14 +119,39 @@ class TransactionContext:
         return self._locale
 
     @property
+    def reason(self) -> str | None:
+        """Why it is done, in the caller's words."""
+        return self.origin.reason
+
+    @property
     def db(self) -> TenantSession:
         """The session bound to the tenant."""
         return self._session
 
     @property
+    def ceiling(self) -> Ceiling:
+        """The most that tenants may set as limits of their requests."""
+        return self._platform.ceiling
+
+    @property
+    def registry(self) -> Registry:
+        """All installed plugins, those that the tenant has switched off included."""
+        return self._platform.registry
+
+    @property
+    def editions(self) -> Editions:
+        """All editions of the process."""
+        return self._platform.editions
+
+    @property
     def egress(self) -> Egress:
         """The only way to systems outside."""
-        return self._egress()
+        return self._platform.egress(self.tenant)
+
+    @property
+    def graphql(self) -> GraphQL:
+        """The tenant's GraphQL, to ask what some user may see."""
+        return self._platform.graphql(self._access.installation)
 
     @property
     def emitted(self) -> list[Event]:
@@ -140,6 +181,15 @@ class TransactionContext:
         with self._policies.narrowed(self.caller.rights.scopes(needs.name)):
             yield
 
+    async def rights_of(self, user_id: UUID) -> Rights:
+        """What a user may do now, by all of their roles."""
+        access = await self._platform.access_of(self._access.installation, user_id)
+        return access.caller.rights
+
+    def events(self) -> Mapping[str, EventInfo]:
+        """All events that can happen in this tenant, by name."""
+        return events_of(self._access.installation.edition)
+
     def emit(self, event: Event) -> None:
         """Record an event; it is delivered after commit, or never if the transaction fails."""
         if type(event) not in self._declared():
@@ -166,13 +216,21 @@ class TransactionContext:
         self, model: type[Model], condition: sa.ColumnElement[bool], **values: Any
     ) -> int:
         """Change all rows that meet ``condition``; returns how many. Counts versions, audits."""
-        return await bulk.update_where(self._session, self._origin, model, condition, values)
+        return await bulk.update_where(self._session, self.origin, model, condition, values)
+
+    async def delete_where(self, model: type[Model], condition: sa.ColumnElement[bool]) -> int:
+        """Delete all rows that meet ``condition``; returns how many, and the audit once."""
+        return await bulk.delete_where(self._session, model, condition)
 
     async def save_many(
         self, model: type[Model] | type[Extension], rows: Sequence[Mapping[str, Any]]
     ) -> int:
         """Insert or update by ``id`` in one statement per chunk, with one audit record each."""
-        return await bulk.save_many(self._session, self._origin, model, rows)
+        return await bulk.save_many(self._session, self.origin, model, rows)
+
+    def tell_once(self, secret: str) -> None:
+        """Say that only this answer tells ``secret``; a stored reply has null in its place."""
+        self.told_once.append(secret)
 
     def job(self, title: str, *, total: int | None = None) -> AbstractAsyncContextManager[Job]:
         """Report the progress of long work; done when the transaction is committed."""
@@ -192,6 +250,11 @@ class TransactionContext:
         await self._session.flush()
         connection = await self._session.core_connection()
         return connection.connection.driver_connection
+
+    async def note(self, action: str, row_id: str | None, changes: Mapping[str, Any]) -> None:
+        """Write an audit entry about what no model stands for."""
+        row = self.origin.row(action, None, row_id, dict(changes))
+        await self._session.execute_core(sa.insert(audit_table).values(row))
 
     @asynccontextmanager
     async def contained(self) -> AsyncIterator[None]:
@@ -217,10 +280,11 @@ class TransactionContext:
     async def finish(self) -> None:
         """Write audit and outbox, then commit; called once, when all has gone well."""
         await self._session.flush()
-        await record(self._session, self._origin)
+        await record(self._session, self.origin)
         await self._session.finish()
 
-    def _ambient(self) -> Ambient:
+    def ambient(self) -> Ambient:
+        """What policies may refer to."""
         return Ambient(
             tenant_id=sa.bindparam(None, self.tenant.id, type_=sa.Uuid, unique=True),
             today=sa.bindparam(None, self.today(), type_=sa.Date, unique=True),

@@ -1,16 +1,21 @@
-"""Reading what is secret leaves a trace: who was shown which fields, of what, when and why."""
+"""Reading leaves a trace where it must: who was shown what, when and why."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from uuid_utils.compat import uuid7
 
 from guanxi_core.audit import Origin
 from guanxi_core.database.pool import TenantPool
 
-#: What the audit calls it.
-ACTION: Final = "guanxi.secret.read"
+#: What the audit calls a look at secret values, and taking many rows out at once.
+READ: Final = "guanxi.secret.read"
+EXPORT: Final = "guanxi.export"
+_INSERT: Final = """INSERT INTO guanxi_audit
+(tenant_id, id, actor_id, actor, action, changes, reason, origin)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"""
 _ID: Final = re.compile(r"\b[a-z][a-z0-9_]*_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 
@@ -23,12 +28,26 @@ async def disclosed(
     """
     given = document + msgspec.json.encode(variables, enc_hook=str).decode()
     told = {"fields": list(fields), "ids": sorted(set(_ID.findall(given)))}
-    row = origin.row(ACTION, None, None, {name: [None, value] for name, value in told.items()})
-    row["changes"] = msgspec.json.encode(row["changes"]).decode()
-    columns = ", ".join(row)
-    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    await _record(pool, origin, READ, told)
+
+
+async def exported(
+    pool: TenantPool,
+    origin: Origin,
+    model: str,
+    fields: Sequence[str],
+    where: Mapping[str, Any] | None,
+    rows: int,
+) -> None:
+    """Write one audit row about ``rows`` of a model that are about to be taken out."""
+    told = {"model": model, "fields": list(fields), "filter": where, "rows": rows}
+    await _record(pool, origin, EXPORT, told)
+
+
+async def _record(pool: TenantPool, origin: Origin, action: str, told: Mapping[str, Any]) -> None:
+    changes = msgspec.json.encode({name: [None, value] for name, value in told.items()})
     async with pool.connection(origin.tenant_id) as connection:
         await connection.execute(
-            f"INSERT INTO guanxi_audit ({columns}) VALUES ({places})",  # noqa: S608
-            *row.values(),
-        )
+            _INSERT, origin.tenant_id, uuid7(), origin.caller.user_id, origin.caller.name, action,
+            changes.decode(), origin.reason, origin.origin,
+        )  # fmt: skip

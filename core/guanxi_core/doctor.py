@@ -1,5 +1,6 @@
 """Is this installation sound? Looks at everything and changes nothing."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,18 +9,24 @@ from typing import Final
 import asyncpg
 import sqlalchemy as sa
 
+from guanxi_core.composing import Composed, served, settle
 from guanxi_core.config import Config, ConfigError
 from guanxi_core.database.address import place_of, role_of
+from guanxi_core.database.connections import connect
 from guanxi_core.database.embedded import EmbeddedError
-from guanxi_core.database.pool import DatabaseUnavailable, connect
+from guanxi_core.database.outages import DatabaseUnavailable
+from guanxi_core.database.pool import TenantPool
 from guanxi_core.database.server import Database, open_database
 from guanxi_core.discovery import Registry, discover, unsatisfied
+from guanxi_core.installing import instantiate
 from guanxi_core.issuers import Issuer, IssuerUnavailable
 from guanxi_core.migrations.current import revisions
 from guanxi_core.migrations.isolation import faults, role_faults
 from guanxi_core.migrations.runner import owner_connection
 from guanxi_core.migrations.scripts import CORE, MigrationError, Scripts, in_order
 from guanxi_core.plugin_states import list_states
+from guanxi_core.telemetry import traces
+from guanxi_core.tenancy import custom_definitions, enabled_plugins, list_tenants
 
 #: An event that has waited longer than this is a fault: nobody delivers.
 _SLOW: Final = dt.timedelta(minutes=15)
@@ -45,6 +52,7 @@ async def examine(config: Config | None = None, registry: Registry | None = None
             checks.append(Check("configuration", True, place))
             checks += await _database(database, registry)
         checks += [await _issuer(issuer) for issuer in config.issuers]
+        checks += _traces()
     except ConfigError as error:
         checks.append(Check("configuration", False, str(error)))
     except (EmbeddedError, DatabaseUnavailable) as error:
@@ -82,6 +90,7 @@ async def _database(database: Database, registry: Registry) -> list[Check]:
                 checks.append(Check(f"isolation {name}", not wrong, detail))
     checks += await _delivery(database.app_url, present.get(CORE))
     checks += await _plugin_states(database.app_url, present)
+    checks += await _tenants(database.app_url, registry, present.get(CORE))
     if database.owner_url is not None and not database.embedded:
         checks.append(await _owner(database.owner_url, app_role))
     return checks
@@ -165,6 +174,42 @@ async def _plugin_states(url: str, present: Mapping[str, str]) -> list[Check]:
         )
         for one in states if one.state == "open"
     ]  # fmt: skip
+
+
+async def _tenants(url: str, registry: Registry, revision: str | None) -> list[Check]:
+    """Whether each tenant is served with all plugins and custom fields that it has."""
+    if revision is None:
+        return []
+    composed: dict[frozenset[str], Composed] = {}
+    found: list[Check] = []
+    pool = await TenantPool.open(url, size=1)
+    try:
+        tenants = await list_tenants(pool)
+        for tenant in tenants:
+            instances, missing = instantiate(registry, await enabled_plugins(pool, tenant))
+            names = frozenset(instances)
+            if names not in composed:
+                wanted = [type(plugin) for plugin in instances.values()]
+                composed[names] = await asyncio.to_thread(served, wanted)
+            for name, reason in sorted({**composed[names].left_out, **missing}.items()):
+                detail = f"goes without plugin '{name}': {reason}"
+                found.append(Check(f"tenant {tenant.name}", False, detail))
+            if revision >= "0010" and (fields := await custom_definitions(pool, tenant)):
+                plugins = composed[names].edition.plugins
+                hidden = (await asyncio.to_thread(settle, plugins, fields)).hidden
+                found += [Check(f"tenant {tenant.name}", False, why) for why in hidden.values()]
+    finally:
+        await pool.close()
+    told = f"{len(tenants)}, each with all plugins and custom fields that it has"
+    return found or [Check("tenants", True, told)]
+
+
+def _traces() -> list[Check]:
+    """Whether the traces that the environment asks for can be made."""
+    if not traces.wanted():
+        return []
+    fault = traces.fault()
+    return [Check("traces", fault is None, fault or "switched on by OTEL_* variables")]
 
 
 async def _issuer(issuer: Issuer) -> Check:

@@ -6,21 +6,33 @@ the plugin instances of one tenant's installation.
 
 import hashlib
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 from packaging.specifiers import SpecifierSet
 
 from guanxi_core.claims import CORE, VERBS, Claims
-from guanxi_core.plugin import Guanxi
-from guanxi_sdk import CoreHooks, Event, Extension, Model, Permission, Plugin, PluginError
+from guanxi_core.custom.definitions import (
+    Custom,
+    CustomValues,
+    Definition,
+    FieldClash,
+    custom_fields,
+)
+from guanxi_core.plugin import NAME, Guanxi
+from guanxi_core.subjects import unanswered
+from guanxi_sdk import CoreHooks, Extension, Model, Permission, Plugin, PluginError
 from guanxi_sdk._docs import camel, snake
 from guanxi_sdk.contributions import Contribution
-from guanxi_sdk.events import ROW_EVENTS, name_of
-from guanxi_sdk.model import ReferenceInfo
+from guanxi_sdk.events import ROW_EVENTS, AnyEvent, name_of
+from guanxi_sdk.info import FieldInfo, ReferenceInfo
+
+#: What has attributes of a model: the model itself, or what is beside it.
+Owner = type[Model] | type[Extension] | CustomValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +81,31 @@ class Edition:
     policies: Mapping[type[Model], Contributed]
     queries: Mapping[str, Contributed]
     mutations: Mapping[str, Contributed]
+    subscriptions: Mapping[str, Contributed]
     handlers: tuple[Contributed, ...]
     schedules: tuple[Contributed, ...]
     permissions: Mapping[str, Permission]
     hooks: Mapping[str, Hook]
+    definitions: tuple[Definition, ...] = ()  # of custom fields, by the name of the model
+    custom: Custom = field(default_factory=dict)
     attachments: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def names(self) -> frozenset[str]:
         """The plugins' names."""
         return frozenset(p.manifest.name for p in self.plugins)
+
+    def owners(self, model: type[Model]) -> tuple[Owner, ...]:
+        """The model and what has further attributes of its rows: extensions, custom fields."""
+        custom = self.custom.get(model, {}).values()
+        return (model, *self.extensions.get(model, ()), *custom)
+
+    def written(self, model: type[Model]) -> Mapping[str, FieldInfo]:
+        """The attributes that the model's generated mutations write, custom fields included."""
+        custom = self.custom.get(model)
+        if not custom:
+            return model.info.fields
+        return {**model.info.fields, **{name: one.field for name, one in custom.items()}}
 
 
 def dependency_order(plugins: Iterable[type[Plugin[Any]]]) -> tuple[type[Plugin[Any]], ...]:
@@ -109,18 +136,24 @@ def dependency_order(plugins: Iterable[type[Plugin[Any]]]) -> tuple[type[Plugin[
         raise PluginError(error.args[1][0], f"the requirements form a circle: {circle}.") from None
 
 
-def fingerprint(plugins: Iterable[type[Plugin[Any]]]) -> str:
-    """Equal for equal sets of plugins and versions."""
+def fingerprint(
+    plugins: Iterable[type[Plugin[Any]]], definitions: Iterable[Definition] = ()
+) -> str:
+    """Equal for equal sets of plugins and versions, and equal custom fields."""
     lines = sorted(
         f"{p.manifest.name}=={p.manifest.version}@{p.__module__}.{p.__qualname__}" for p in plugins
     )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    lines += sorted(msgspec.json.encode(one).decode() for one in definitions)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def compose(plugins: Iterable[type[Plugin[Any]]]) -> Edition:
+def compose(
+    plugins: Iterable[type[Plugin[Any]]], definitions: Iterable[Definition] = ()
+) -> Edition:
     """Compose an edition, or raise :class:`PluginError` naming the culprits and the remedy.
 
-    What the core's own plugin contributes is part of every edition.
+    What the core's own plugin contributes is part of every edition. Custom fields of models that it
+    does not have are not part of it.
     """
     ordered = dependency_order(plugins)
     claims = Claims()
@@ -131,6 +164,7 @@ def compose(plugins: Iterable[type[Plugin[Any]]]) -> Edition:
     policies: dict[type[Model], Contributed] = {}
     queries: dict[str, Contributed] = {}
     mutations: dict[str, Contributed] = {}
+    subscriptions: dict[str, Contributed] = {}
     handlers: list[Contributed] = []
     schedules: list[Contributed] = []
     permissions: dict[str, Permission] = {}
@@ -147,15 +181,25 @@ def compose(plugins: Iterable[type[Plugin[Any]]]) -> Edition:
                 )  # fmt: skip
 
     def attribute(plugin: str, model: type[Model], name: str) -> None:
-        if model.info.name not in models:
-            raise PluginError(
-                plugin, f"extends {model.info.name}, which none of the enabled plugins has: "
-                f"add '{model.info.plugin}' to requires.",
-            )  # fmt: skip
+        need_model(plugin, model, "extends")
         claims.claim(f"field of {model.info.name}", camel(name), plugin)
 
-    specify(CORE, CoreHooks)
     everything: tuple[type[Plugin[Any]], ...] = (Guanxi, *ordered)
+    required = {p.manifest.name: {name for name, _ in p.manifest.requires} for p in everything}
+
+    def need(plugin: str, other: str, why: str) -> None:
+        if other not in (plugin, NAME, *required[plugin]):
+            raise PluginError(plugin, f"{why} of plugin '{other}': add '{other}' to requires.")
+
+    def need_model(plugin: str, model: type[Model], why: str) -> None:
+        need(plugin, model.info.plugin, f"{why} {model.info.name}")
+        if models.get(model.info.name) is not model:
+            raise PluginError(
+                plugin, f"{why} {model.info.name}, which plugin '{model.info.plugin}' does not "
+                "have: name it in models=[…] there.",
+            )  # fmt: skip
+
+    specify(CORE, CoreHooks)
     for plugin in everything:
         manifest = plugin.manifest
         for permission in manifest.permissions:
@@ -169,7 +213,9 @@ def compose(plugins: Iterable[type[Plugin[Any]]]) -> Edition:
             info = model.info
             claims.claim("type", info.name, manifest.name)
             claims.claim("query field", camel(snake(info.name)), manifest.name)
-            claims.claim("query field", camel(info.plural), manifest.name)
+            for name in (info.plural, f"{info.plural}_aggregate"):
+                claims.claim("query field", camel(name), manifest.name)
+            claims.claim("subscription field", camel(snake(info.name)) + "Changed", manifest.name)
             for row_event in ROW_EVENTS:
                 claims.claim("event", name_of(row_event, model), manifest.name)
             for verb in VERBS:
@@ -180,14 +226,11 @@ def compose(plugins: Iterable[type[Plugin[Any]]]) -> Edition:
                 claims.claim(f"field of {info.name}", camel(name), manifest.name)
         for model in manifest.models:
             for relation in model.info.references.values():
-                if relation.target.info.name not in models:
-                    raise PluginError(
-                        manifest.name, f"{model.__name__}.{relation.name} refers to "
-                        f"{relation.target.info.name} of plugin '{relation.target.info.plugin}': "
-                        "add that to requires.",
-                    )  # fmt: skip
+                refers = f"{model.__name__}.{relation.name} refers to"
+                need_model(manifest.name, relation.target, refers)
                 if relation.reverse:
-                    attribute(manifest.name, relation.target, relation.reverse)
+                    for name in (relation.reverse, f"{relation.reverse}_aggregate"):
+                        attribute(manifest.name, relation.target, name)
                     reverses.setdefault(relation.target, {})[relation.reverse] = Reverse(
                         relation.reverse, model, relation
                     )
@@ -196,6 +239,9 @@ def compose(plugins: Iterable[type[Plugin[Any]]]) -> Edition:
             assert target is not None  # noqa: S101  an Extension always has one
             for name in (*extension.info.fields, *extension.info.references):
                 attribute(manifest.name, target, name)
+            for relation in extension.info.references.values():
+                refers = f"{extension.__name__}.{relation.name} refers to"
+                need_model(manifest.name, relation.target, refers)
             extensions[target] = (*extensions.get(target, ()), extension)
         for contribution in manifest.contributions:
             entry = Contributed(manifest.name, contribution)
@@ -219,12 +265,17 @@ def compose(plugins: Iterable[type[Plugin[Any]]]) -> Edition:
             elif contribution.kind == "mutation":
                 claims.claim("mutation", camel(contribution.name), manifest.name)
                 mutations[contribution.name] = entry
+            elif contribution.kind == "subscription":
+                claims.claim("subscription field", camel(contribution.name), manifest.name)
+                subscriptions[contribution.name] = entry
             elif contribution.kind == "on":
                 handlers.append(entry)
             elif contribution.kind == "schedule":
                 schedules.append(entry)
             else:
                 answers.setdefault(contribution.name, []).append(entry)
+        if silence := unanswered(plugin):
+            raise PluginError(manifest.name, silence)
         claims.claim_types(plugin)
     for name, given in answers.items():
         if name not in specifications:
@@ -241,34 +292,46 @@ def compose(plugins: Iterable[type[Plugin[Any]]]) -> Edition:
                     answer.plugin, f"{name}() takes '{wrong[0]}', which the hook does not pass: "
                     f"it may take {', '.join(sorted(known)) or 'nothing'}.",
                 )  # fmt: skip
-    for entry in handlers:
-        _check_handler(entry, models, {e for p in everything for e in p.manifest.events})
+    declared = {event: p.manifest.name for p in everything for event in p.manifest.events}
+    for entry in (*handlers, *subscriptions.values()):
+        heard, about = entry.contribution.event, entry.contribution.model
+        assert heard is not None  # noqa: S101  the decorator demands it
+        if about is not None:
+            need_model(entry.plugin, about, "handles events of")
+        elif heard in declared:
+            need(entry.plugin, declared[heard], f"handles {heard.__name__}")
+        elif heard is not AnyEvent or entry.contribution.kind == "subscription":
+            raise PluginError(
+                entry.plugin, f"handles {heard.__name__}, which none of the enabled "
+                "plugins emits: name it in the events=[…] of the plugin that does, and that plugin "
+                "in requires.",
+            )  # fmt: skip
     hooks = {
         name: Hook(name, *specification, tuple(answers.get(name, ())))
         for name, specification in specifications.items()
     }
+    defined = tuple(definitions)
+    custom = custom_fields(defined, models)
+    for several in custom.values():
+        for one in several.values():
+            _claim_custom(claims, one.definition)
     return Edition(
-        fingerprint=fingerprint(ordered), plugins=ordered, models=models, extensions=extensions,
+        fingerprint=fingerprint(ordered, defined), plugins=ordered, models=models,
+        extensions=extensions, definitions=defined, custom=custom,
         reverses=reverses, fields=fields, policies=policies, queries=queries, mutations=mutations,
-        handlers=tuple(handlers), schedules=tuple(schedules), permissions=permissions, hooks=hooks,
+        subscriptions=subscriptions, handlers=tuple(handlers), schedules=tuple(schedules),
+        permissions=permissions, hooks=hooks,
     )  # fmt: skip
 
 
-def _check_handler(
-    entry: Contributed, models: Mapping[str, type[Model]], events: Collection[type[Event]]
-) -> None:
-    """An event that nobody can emit is a misspelling, or a missing requirement."""
-    event, model = entry.contribution.event, entry.contribution.model
-    if model is not None and models.get(model.info.name) is not model:
-        raise PluginError(
-            entry.plugin, f"handles events of {model.info.name}, which none of the enabled plugins "
-            f"has: add '{model.info.plugin}' to requires.",
-        )  # fmt: skip
-    if model is None and event is not None and event not in events:
-        raise PluginError(
-            entry.plugin, f"handles {event.__name__}, which none of the enabled plugins emits: add "
-            "the plugin that declares it to requires.",
-        )  # fmt: skip
+def _claim_custom(claims: Claims, definition: Definition) -> None:
+    names = [(f"field of {definition.model}", definition.name)]
+    if definition.kind == "choice":
+        names += [("type", definition.type_name + end) for end in ("", "Filter")]
+    for what, name in names:
+        if (owner := claims.owner(what, name)) is not None:
+            raise FieldClash(definition, owner, f"{what} '{name}'")
+        claims.claim(what, name, CORE)
 
 
 def _expected(specification: Callable[..., Any]) -> tuple[type, ...]:

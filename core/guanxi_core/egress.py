@@ -8,19 +8,22 @@ check looks at what it resolves to.
 
 import asyncio
 import re
-import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
 import httpcore
 import httpx
 
-from guanxi_sdk import EgressFailed, EgressRefused, Response
+from guanxi_core.lookups import Lookups
+from guanxi_sdk import Egress, EgressFailed, EgressRefused, Response
 
 #: Addresses of a host name, as texts.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
+#: For whom a request is sent.
+_OWNER: Final[ContextVar[Hashable]] = ContextVar("egress_owner", default=None)
 _LARGEST: Final = 65_536
 _LONGEST: Final = 2_000
 _HOST: Final = re.compile(rb"[\w.:-]+(?:%\w+)?")
@@ -47,8 +50,13 @@ class EgressClient:
         self._pool = httpcore.AsyncConnectionPool(
             max_keepalive_connections=0,  # the next request resolves and checks anew
             max_connections=None,
-            network_backend=_Checked(self._denied, resolve or _resolve),
+            network_backend=_Checked(self._denied, resolve or self._resolve),
         )
+        self._lookups = Lookups()
+
+    def of(self, owner: Hashable) -> Egress:
+        """The same for one owner, such as a tenant: the names that hang are counted as theirs."""
+        return _Owned(self, owner)
 
     async def close(self) -> None:
         """End what is still open."""
@@ -89,7 +97,10 @@ class EgressClient:
                 return await self._exchange(method, target, given, content)
         except TimeoutError:
             raise EgressFailed(f"{target.host} took longer than {timeout:g} seconds.") from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+        except (
+            httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException,
+            OSError,  # a TLS record that makes no sense, for instance
+        ) as error:  # fmt: skip
             raise EgressFailed(f"{target.host} gave no answer: {_reason(error)}.") from error
 
     async def _exchange(
@@ -110,11 +121,31 @@ class EgressClient:
             found = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in answer.headers}
             return Response(answer.status, found, bytes(body[:_LARGEST]))
 
+    async def _resolve(self, host: str, port: int) -> Sequence[str]:
+        return await self._lookups.find(host, _OWNER.get())
+
     def _denied(self, address: IPv4Address | IPv6Address) -> bool:
         if any(address in network for network in self._allowed):
             return False
         special = address.is_multicast or any(address in network for network in _DENIED)
         return special or not address.is_global
+
+
+class _Owned:
+    """The client for one owner."""
+
+    def __init__(self, client: EgressClient, owner: Hashable) -> None:
+        self._client = client
+        self._owner = owner
+        self.check = client.check
+
+    async def send(self, method: str, url: str, **given: Any) -> Response:
+        """Send one request and return the answer, as the client does."""
+        token = _OWNER.set(self._owner)
+        try:
+            return await self._client.send(method, url, **given)
+        finally:
+            _OWNER.reset(token)
 
 
 class _Checked(httpcore.AsyncNetworkBackend):
@@ -188,9 +219,3 @@ def _reason(error: Exception) -> str:
         httpcore.ConnectError: "it does not accept connections",
         httpcore.ConnectTimeout: "it does not accept connections in time",
     }.get(type(error), "the connection broke off")
-
-
-async def _resolve(host: str, port: int) -> Sequence[str]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(place[0]) for *_, place in found))

@@ -6,19 +6,22 @@ culprits' names and changes nothing.
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
 
 from guanxi_core.composing import Composed, settle
+from guanxi_core.custom.definitions import Definition
 from guanxi_core.discovery import Registry
 from guanxi_core.editions import Edition, compose
 from guanxi_core.installing import Enabled, instantiate
+from guanxi_core.limits import WIDEST
+from guanxi_core.operations import Broken, broken, list_operations
 from guanxi_core.settings import check_settings, read_settings, settings_of
 from guanxi_core.surface import surface_of
-from guanxi_core.tenancy import enabled_plugins, set_plugin, transaction
+from guanxi_core.tenancy import custom_definitions, enabled_plugins, set_plugin, transaction
 from guanxi_core.vetting import vet
 from guanxi_sdk import GuanxiError, Plugin, PluginError, Tenant
 
@@ -39,6 +42,8 @@ class Change:
     added: Mapping[str, list[str]] = field(default_factory=dict)  # by kind: permissions, types, …
     removed: Mapping[str, list[str]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # those that were given
+    #: Registered operations that the schema does not answer then.
+    broken_operations: Sequence[Broken] = ()
 
 
 async def enable(
@@ -65,22 +70,24 @@ async def enable(
         stored = await _stored_settings(connection, tenant, name)
         complete = {**stored, **given}
         settings_of(plugin, complete)
-        current = what_runs(registry, enabled)
+        fields = await custom_definitions(connection, tenant)
+        current = what_runs(registry, enabled, fields)
         before = current.edition
         verb: Verb = "nothing"
         if name not in enabled:
             _check_requirements(registry, tenant, plugin, current)
-            after, verb = compose([*before.plugins, plugin]), "enable"
+            after, verb = compose([*before.plugins, plugin], fields), "enable"
             await asyncio.to_thread(vet, after, name)
         elif complete != stored:
-            after = what_runs(registry, {**enabled, name: complete}).edition
+            after = what_runs(registry, {**enabled, name: complete}, fields).edition
             verb = "configure"
         else:
             after = before
         if verb != "nothing" and not dry_run:
             version = plugin.manifest.version
             await set_plugin(connection, tenant, name, True, complete, version=version, actor=actor)
-    return _change(name, tenant, verb, before, after, given)
+        found = await _broken(connection, tenant, before, after)
+    return replace(_change(name, tenant, verb, before, after, given), broken_operations=found)
 
 
 async def disable(
@@ -96,7 +103,8 @@ async def disable(
     async with transaction(source, tenant.id) as connection:
         await _take_turns(connection, tenant)
         enabled = await enabled_plugins(connection, tenant)
-        before = what_runs(registry, enabled).edition
+        fields = await custom_definitions(connection, tenant)
+        before = what_runs(registry, enabled, fields).edition
         if name not in enabled:
             if name not in registry.broken:
                 registry.get(name)
@@ -106,10 +114,22 @@ async def disable(
                 f"plugin '{name}' is required by {_quoted(dependents)} in tenant '{tenant.name}': "
                 f"disable {_quoted(dependents)} first."
             )
-        after = what_runs(registry, {k: v for k, v in enabled.items() if k != name}).edition
+        others = {k: v for k, v in enabled.items() if k != name}
+        after = what_runs(registry, others, fields).edition
         if not dry_run:
             await set_plugin(connection, tenant, name, False, actor=actor)
-    return _change(name, tenant, "disable", before, after, {})
+        found = await _broken(connection, tenant, before, after)
+    return replace(_change(name, tenant, "disable", before, after, {}), broken_operations=found)
+
+
+async def _broken(connection: Any, tenant: Tenant, before: Edition, after: Edition) -> list[Broken]:
+    """The tenant's registered operations that the edition to come does not answer."""
+    if before.fingerprint == after.fingerprint:
+        return []
+    registered = await list_operations(connection, tenant)
+    if not registered:
+        return []
+    return await asyncio.to_thread(broken, after, registered, WIDEST)
 
 
 async def _take_turns(connection: Any, tenant: Tenant) -> None:
@@ -127,11 +147,13 @@ async def _stored_settings(connection: Any, tenant: Tenant, name: str) -> dict[s
     return decoded
 
 
-def what_runs(registry: Registry, enabled: Enabled) -> Composed:
-    """What the tenant is served, and why which plugins are left out."""
+def what_runs(
+    registry: Registry, enabled: Enabled, fields: tuple[Definition, ...] = ()
+) -> Composed:
+    """What the tenant is served, with its custom ``fields``, and why which plugins are left out."""
     instances, left_out = instantiate(registry, enabled)
-    composed = settle(type(plugin) for plugin in instances.values())
-    return Composed(composed.edition, left_out | dict(composed.left_out))
+    composed = settle((type(plugin) for plugin in instances.values()), fields)
+    return replace(composed, left_out=left_out | dict(composed.left_out))
 
 
 def _check_requirements(

@@ -15,6 +15,7 @@ from typing import Any, Final
 from guanxi_core.breakers import TenantBreakers, stops
 from guanxi_core.editions import Edition
 from guanxi_core.shielding import Rows, own, shield
+from guanxi_core.telemetry import traces
 from guanxi_sdk import Plugin, PluginError, Refusal
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,11 @@ def ask(
         began = time.perf_counter()
         try:
             try:
-                value = answer.function(instances[answer.plugin], **given)
+                with traces.span(
+                    f"{answer.plugin}.{question.name}", guanxi__plugin=answer.plugin,
+                    guanxi__hook=question.name,
+                ):  # fmt: skip
+                    value = answer.function(instances[answer.plugin], **given)
             finally:
                 changed = rows.restore()
             if changed:

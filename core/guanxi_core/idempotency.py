@@ -9,12 +9,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from guanxi_core.database.pool import TenantPool
+from guanxi_core.erasing.alone import ERASING, REPLYING
 from guanxi_sdk import Conflict
 
 #: How long a reply is kept at least.
 KEPT: Final = dt.timedelta(hours=24)
 
-_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+_KEY: Final = "pg_advisory_xact_lock(hashtextextended($2, 0))"
+_LOCK: Final = f"SELECT {_KEY}, {REPLYING}"
+_ALONE: Final = f"SELECT {_KEY} WHERE $1::uuid IS NOT NULL"
 _FIND: Final = (
     "SELECT step, request, body, errors FROM guanxi_idempotency "
     "WHERE tenant_id = $1 AND owner_id = $2 AND key = $3"
@@ -42,13 +45,17 @@ class Once:
     key: str
     request: bytes
 
-    async def find(self, connection: Any, step: int) -> StoredReply | None:
+    async def find(self, connection: Any, step: int, action: str | None) -> StoredReply | None:
         """What the field at ``step`` answered, once nobody else is at it any more.
 
-        Holds the key until the transaction of ``connection`` ends. Raises :class:`Conflict` where
-        the key stands for another request.
+        Holds the key until the transaction of ``connection`` ends, and holds back erasures of
+        persons, before anything is read that :meth:`keep` will store. An erasure, which ``action``
+        tells, stores nothing of the kind. Raises :class:`Conflict` where the key stands for another
+        request.
         """
-        await connection.execute(_LOCK, f"{self.tenant_id}{self.owner_id}{self.key}")
+        lock = _ALONE if action == ERASING else _LOCK
+        mine = f"{self.tenant_id}{self.owner_id}{self.key}"
+        await connection.execute(lock, self.tenant_id, mine)
         found = None
         for row in await connection.fetch(_FIND, self.tenant_id, self.owner_id, self.key):
             if row["request"] != self.request:

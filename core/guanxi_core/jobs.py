@@ -14,15 +14,21 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from guanxi_core.access import Access
-from guanxi_core.database.pool import DatabaseUnavailable, TenantPool
+from guanxi_core.database.outages import DatabaseUnavailable
+from guanxi_core.database.pool import TenantPool
+from guanxi_core.erasing.blanks import ERASED
+from guanxi_core.telemetry import metrics
 from guanxi_sdk import Refusal
 
 _OFTEN: Final = 0.25  # seconds between two reports of progress
 _ALIVE: Final = 1.0  # seconds between two signs of life, which tell of progress too
 _BEGIN: Final = """INSERT INTO guanxi_job (tenant_id, id, kind, title, who, total)
 VALUES ($1, $2, $3, $4, $5, $6)"""
+#: What was erased of a job that runs stays erased.
 _REPORT: Final = """UPDATE guanxi_job
-SET done = $3, total = $4, message = $5, seen_at = clock_timestamp(), status = $6,
+SET done = $3, total = $4,
+    message = CASE WHEN $7 IN (title, message) THEN $7 ELSE $5 END,
+    seen_at = clock_timestamp(), status = $6,
     finished_at = CASE WHEN $6 <> 'running' THEN clock_timestamp() END
 WHERE tenant_id = $1 AND id = $2"""
 
@@ -50,8 +56,8 @@ class RunningJob:
         """Let others see it; where the database is away, the next report will do."""
         self._reported = time.monotonic()
         await self._write(
-            _REPORT, self._tenant_id, self.id, self.done, self.total, self.message, status
-        )
+            _REPORT, self._tenant_id, self.id, self.done, self.total, self.message, status, ERASED,
+        )  # fmt: skip
 
     async def begin(self, kind: str, title: str, who: str) -> None:
         """Show it for the first time."""
@@ -74,10 +80,10 @@ class RunningJob:
 class Jobs:
     """The jobs of one transaction: done when it is committed, failed when it is not."""
 
-    def __init__(self, pool: TenantPool, access: Access, kind: str | None) -> None:
+    def __init__(self, pool: TenantPool, access: Access, kind: str) -> None:
         self._pool = pool
         self._access = access
-        self._kind = kind or ""
+        self._kind = kind
         self._open: list[tuple[RunningJob, asyncio.Task[None]]] = []
 
     @asynccontextmanager
@@ -87,6 +93,7 @@ class Jobs:
         await job.begin(self._kind, title, self._access.caller.name)
         alive = asyncio.get_running_loop().create_task(job.keep_alive())
         self._open.append((job, alive))
+        metrics.JOBS.inc()
         try:
             yield job
         except BaseException as error:
@@ -105,6 +112,7 @@ class Jobs:
 
 
 async def _end(job: RunningJob, alive: "asyncio.Task[None]", error: BaseException | None) -> None:
+    metrics.JOBS.dec()
     alive.cancel()
     await asyncio.gather(alive, return_exceptions=True)
     if error is not None:

@@ -13,7 +13,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from guanxi_sdk import Event, Money
-from guanxi_sdk.model import FieldInfo, ModelInfo
+from guanxi_sdk.info import FieldInfo, ModelInfo
 
 #: Attributes that every change touches; the audit row itself says as much.
 _HOUSEKEEPING: Final = frozenset({"id", "created_at", "updated_at", "version"})
@@ -87,8 +87,8 @@ class Journal:
     def reports(self) -> Iterator[Report]:
         """What goes to the outbox: a report of each changed row, then what was emitted."""
         for change in self.changes():
-            if isinstance(change, RowChange) and change.info.of is None:
-                yield Report(change.info.name + PAST[change.verb], {"id": str(change.row_id)})
+            if isinstance(change, RowChange):
+                yield _report(change)
         yield from (entry for entry in self.entries if isinstance(entry, Report))
 
 
@@ -97,6 +97,20 @@ PAST: Final = {
     "create": "Created", "update": "Updated", "archive": "Archived", "restore": "Restored",
     "delete": "Deleted",
 }  # fmt: skip
+
+
+def extended(info: ModelInfo, *, many: bool = False) -> str:
+    """How the outbox calls changes of an extension's rows: `tiers.StandingUpdated`.
+
+    Subscriptions to the extended model tell of them. Handlers do not hear of them, or one that
+    keeps an extension up to date would trigger itself for ever.
+    """
+    return f"{info.plugin}.{info.name}{'Saved' if many else 'Updated'}"
+
+
+def _report(change: RowChange) -> Report:
+    info, payload = change.info, {"id": str(change.row_id)}
+    return Report(info.name + PAST[change.verb] if info.of is None else extended(info), payload)
 
 
 def _created(row: Any) -> RowChange:
@@ -119,7 +133,8 @@ def _updated(row: Any) -> RowChange | None:
             before = [_first(history.deleted or history.unchanged) for history in histories]
             after = [_first(history.added or history.unchanged) for history in histories]
             changes[name] = (_value(one, before), _value(one, after))
-    if not changes:
+    hidden = (c for one in info.private.values() for c in one.columns)
+    if not changes and not any(attributes[column].history.has_changes() for column in hidden):
         return None
     return RowChange(info, verb_of(changes), row.id, changes)
 

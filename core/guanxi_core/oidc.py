@@ -80,6 +80,7 @@ class Keys:
         self._fetched = float("-inf")  # with success
         self._tried = float("-inf")
         self._lock = asyncio.Lock()
+        self._fetching: asyncio.Task[bool] | None = None
 
     async def find(self, kid: object, algorithm: str) -> Any:
         """The key that a token names, or None; a token that names none means the only one."""
@@ -108,7 +109,14 @@ class Keys:
         return self._made[at, algorithm]
 
     async def _refresh(self) -> bool:
-        """Fetch the keys unless that was tried just now; whether there are new ones."""
+        """Fetch the keys unless that was tried just now; whether there are new ones.
+
+        For all who wait, so it goes on where the one who began it is given up.
+        """
+        self._fetching = asyncio.get_running_loop().create_task(self._fetched_anew())
+        return await asyncio.shield(self._fetching)
+
+    async def _fetched_anew(self) -> bool:
         before = self._fetched
         async with self._lock:
             if self._fetched != before:  # somebody else did while we waited

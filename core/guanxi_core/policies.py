@@ -6,7 +6,7 @@ A caller who holds a permission for all rows adds no condition to any statement.
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -14,15 +14,17 @@ from sqlalchemy.orm.util import LoaderCriteriaOption
 from sqlalchemy.sql.util import _deep_deannotate
 
 from guanxi_core.binding import bind
-from guanxi_core.editions import Edition
 from guanxi_sdk import Extension, Model, Rights, Scope
 from guanxi_sdk.contributions import Ambient
+
+if TYPE_CHECKING:
+    from guanxi_core.editions import Edition
 
 _NARROW: Final = 3  # parameters of a policy that treats reading and changing alike
 
 
 def condition(
-    edition: Edition,
+    edition: "Edition",
     model: type[Model],
     source: Any,
     scopes: frozenset[Scope],
@@ -53,7 +55,11 @@ def condition(
 
 
 def visible(
-    edition: Edition, model: type[Model], identity: Any, scopes: frozenset[Scope], ambient: Ambient
+    edition: "Edition",
+    model: type[Model],
+    identity: Any,
+    scopes: frozenset[Scope],
+    ambient: Ambient,
 ) -> Any:
     """Whether ``identity``, an expression, is the id of a row that ``scopes`` take in."""
     table = model.info.table.alias()
@@ -71,7 +77,7 @@ def _exists(table: Any, ambient: Ambient, *conditions: Any) -> Any:
 class RowPolicies:
     """The policies of one caller, for statements that plugin code writes."""
 
-    def __init__(self, edition: Edition, rights: Rights, ambient: Ambient) -> None:
+    def __init__(self, edition: "Edition", rights: Rights, ambient: Ambient) -> None:
         self._edition = edition
         self._rights = rights
         self._ambient = ambient

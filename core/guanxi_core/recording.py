@@ -4,22 +4,12 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSON
 
 from guanxi_core.audit import Origin, audit_rows
+from guanxi_core.json_rows import rows_of_json
 from guanxi_core.outbox import outbox_rows
 from guanxi_core.session import TenantSession
 from guanxi_core.system_tables import audit_table, outbox_table
-
-
-def rows_of_json(name: str, columns: list[sa.Column[Any]]) -> sa.TableValuedAlias:
-    """The rows of a JSON array, given as text in the parameter ``name``."""
-    text = sa.bindparam(name, type_=sa.Text)
-    return (
-        sa.func.json_to_recordset(sa.cast(text, JSON))
-        .table_valued(*(sa.column(column.name, column.type) for column in columns))
-        .render_derived(name=f"given_{name}", with_types=True)
-    )
 
 
 def _insert(table: sa.Table, name: str, columns: list[str]) -> sa.Insert:

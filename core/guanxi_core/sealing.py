@@ -7,24 +7,24 @@ it, one at a time, and verifying (:mod:`guanxi_core.verifying`) tells later what
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, NoReturn
-from uuid import UUID
 
 import asyncpg
-from uuid_utils.compat import uuid7
 
-from guanxi_core.database.pool import DatabaseUnavailable, TenantPool
+from guanxi_core.breakers import ends
+from guanxi_core.database.outages import DatabaseUnavailable
+from guanxi_core.database.pool import TenantPool
 from guanxi_core.idempotency import KEPT, forget_replies
-from guanxi_sdk import Tenant
+from guanxi_core.telemetry.errors import describe
 
 log = logging.getLogger(__name__)
 
 #: Entries per transaction.
 _BATCH: Final = 1000
 _SEAL: Final = "SELECT guanxi_seal($1)"
-_ERASE: Final = "SELECT guanxi_erase_audit($1, $2, $3, $4, $5, $6, $7)"
 _UNREACHABLE: Final = (DatabaseUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -39,26 +39,6 @@ async def seal(pool: TenantPool) -> int:
             return done
 
 
-async def erase_entries(
-    pool: TenantPool,
-    tenant: Tenant,
-    entries: Sequence[UUID],
-    *,
-    who: bool = False,
-    what: bool = True,
-    actor: str,
-    reason: str | None = None,
-) -> int:
-    """Blank audit entries for good, and record that; the chain still verifies.
-
-    ``what`` takes changes and reason, ``who`` takes actor and origin. Time, action and row stay.
-    """
-    values = (tenant.id, list(entries), who, what, uuid7(), actor, reason)
-    [row] = await pool.call(_ERASE, *values)
-    erased: int = row[0]
-    return erased
-
-
 class Sealer:
     """Seals in the background, and lets stored replies go when their time is over.
 
@@ -69,6 +49,8 @@ class Sealer:
         self._pool = pool
         self._pause = pause
         self._kept = kept
+        #: What was committed before this time (of time.monotonic) is sealed.
+        self.sealed = time.monotonic()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -91,14 +73,18 @@ class Sealer:
         try:
             while True:
                 try:
+                    began = time.monotonic()
                     await seal(self._pool)
+                    self.sealed = began
                     if rounds % 150 == 0:
                         await forget_replies(self._pool, self._kept)
                     rounds += 1
                     told = False
-                except _UNREACHABLE as error:
+                except (*_UNREACHABLE, asyncio.CancelledError) as error:
+                    if ends(error):
+                        raise
                     if not told:
-                        log.warning("the audit is not sealed at the moment: %s", error)
+                        log.warning("the audit is not sealed at the moment: %s", describe(error))
                         told = True
                 await asyncio.sleep(self._pause)
         except asyncio.CancelledError:

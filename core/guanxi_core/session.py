@@ -26,7 +26,10 @@ from guanxi_core.database.scoping import NO_BULK, WRITE, UnscopedStatement, ente
 from guanxi_core.database.violations import refusal_of
 from guanxi_core.journal import Journal
 from guanxi_core.policies import RowPolicies
-from guanxi_sdk import EVERY_ROW, Extension, GuanxiError, Model
+from guanxi_core.search.keeping import keep_flushed
+from guanxi_core.subjects import kept, people_named
+from guanxi_sdk import EVERY_ROW, Extension, GuanxiError, Model, NotFound
+from guanxi_sdk.info import ModelInfo
 
 __all__ = ["ForeignTenant", "SessionRefused", "TenantSession", "UnscopedStatement"]
 
@@ -220,21 +223,43 @@ def _guard_rows(session: GuardedSession, *_: Any) -> None:
             raise ForeignTenant(f"this {type(row).__name__} belongs to another tenant.")
         if row.info.append_only and row not in session.new and session.is_modified(row):
             raise SessionRefused(f"{type(row).__name__} is append-only: add a new row instead.")
+        if row.info.subject and row.erased_at is not None and session.is_modified(row):
+            raise NotFound
         state = instance_state(row)
         changed = state.committed_state if state.persistent else state.dict
         check_values(
             row.info,
             {
                 name: state.dict[name]
-                for name, field in row.info.fields.items()
+                for name, field in (*row.info.fields.items(), *row.info.private.items())
                 if name in state.dict and not changed.keys().isdisjoint(field.columns)
             },
         )
 
 
+@event.listens_for(GuardedSession, "before_flush")
+def _guard_references(session: GuardedSession, *_: Any) -> None:
+    """Let nothing refer anew to a person who was erased, or is being erased at this moment."""
+    added = {row.id for row in session.new if row.info.of is None}
+    wanted: dict[str, tuple[ModelInfo, dict[UUID, str]]] = {}
+    for row in (*session.new, *session.dirty):
+        state = instance_state(row)
+        for column, target in people_named(row.info):
+            identity = state.dict.get(column)
+            unchanged = state.persistent and column != "id" and column not in state.committed_state
+            if not unchanged and identity is not None and identity not in added:
+                wanted.setdefault(target.name, (target, {}))[1][identity] = column
+    for target, columns in wanted.values():
+        there = set(session.execute_core(kept(target, session.tenant_id, columns)).scalars())
+        for identity, column in columns.items():
+            if identity not in there:
+                raise NotFound(column)
+
+
 @event.listens_for(GuardedSession, "after_flush")
 def _record(session: GuardedSession, _: Any) -> None:
     session.journal.record_flush(session)
+    keep_flushed(session)
 
 
 @event.listens_for(GuardedSession, "after_transaction_create")

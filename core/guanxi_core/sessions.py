@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
-from guanxi_core import identity, tenancy
+from guanxi_core import api_tokens, identity, tenancy
 from guanxi_core.database.pool import TenantPool
 from guanxi_core.issuers import Issuer
 from guanxi_core.oidc import Verifier
@@ -46,7 +46,7 @@ class _Claims:
 
 async def authenticate(
     pool: TenantPool, verifier: Verifier, token: str
-) -> tuple[identity.Identity, float]:
+) -> tuple[api_tokens.Identity, float]:
     """Who a JWT stands for, and until when by ``time.monotonic()``.
 
     Raises :class:`Unauthenticated`, with the reason in the log where an operator can mend it.
@@ -67,7 +67,7 @@ async def authenticate(
     except asyncpg.UniqueViolationError:  # two subjects claim to be the same user
         log.warning("a token of %s names a user who has another subject", issuer.issuer)
         raise Unauthenticated from None
-    known = await identity.by_digest(pool, digest)
+    known = await api_tokens.by_digest(pool, digest)
     if left is None or known is None:
         raise Unauthenticated
     return known, time.monotonic() + left

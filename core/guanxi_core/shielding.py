@@ -8,6 +8,7 @@ from guanxi_sdk import Extension, Model
 
 _CHANGEABLE: Final = (dict, list, set)
 _STATE: Final = "_sa_instance_state"
+_ROWS: Final = (Model, Extension)
 
 
 def shield(value: Any) -> Any:
@@ -42,7 +43,7 @@ class Rows:
         changed = False
         for row, before in self._before:
             for name in [n for n in row.__dict__ if n not in before]:
-                if name not in row.info.fields:  # a column loaded meanwhile is no change
+                if row.info.stored(name) is None:  # a column loaded meanwhile is no change
                     vars(row).pop(name)
                     changed = True
             for name, value in before.items():
@@ -53,9 +54,9 @@ class Rows:
 
 
 def _rows(value: Any) -> Iterator[Model | Extension]:
-    if isinstance(value, Model | Extension):
+    if isinstance(value, _ROWS):
         yield value
     elif isinstance(value, list | tuple):
         for item in value:
-            if isinstance(item, Model | Extension):
+            if isinstance(item, _ROWS):
                 yield item

@@ -17,6 +17,7 @@ class Surface:
     types: frozenset[str] = frozenset()
     queries: frozenset[str] = frozenset()
     mutations: frozenset[str] = frozenset()
+    subscriptions: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
 
     def without(self, other: "Surface") -> dict[str, list[str]]:
@@ -35,9 +36,11 @@ def surface_of(edition: Edition) -> Surface:
     """Everything of ``edition`` that a caller can name."""
     queries = {camel(name) for name in edition.queries}
     mutations = {camel(name) for name in edition.mutations}
+    subscriptions = {camel(name) for name in edition.subscriptions}
     for model in edition.models.values():
         info = model.info
         queries |= {camel(snake(info.name)), camel(info.plural)}
+        subscriptions.add(f"{camel(snake(info.name))}Changed")
         mutations |= {verb + info.name for verb in _VERBS if verb not in info.closed}
     added = {(m.info.name, name) for m, names in edition.reverses.items() for name in names}
     added |= {(m.info.name, name) for m, names in edition.fields.items() for name in names}
@@ -48,5 +51,6 @@ def surface_of(edition: Edition) -> Surface:
         types=frozenset(edition.models),
         queries=frozenset(queries),
         mutations=frozenset(mutations),
+        subscriptions=frozenset(subscriptions),
         fields=frozenset(f"{model}.{camel(name)}" for model, name in added),
     )

@@ -60,3 +60,33 @@ vocabulary_table: Final = sa.Table(
     sa.Column("zh", sa.Text, nullable=False),
     sa.Column("en", sa.Text, nullable=False),
 )
+
+#: What texts are found by: see guanxi_core.search.tokens.
+search_table: Final = sa.Table(
+    "guanxi_search",
+    metadata,
+    sa.Column("tenant_id", sa.Uuid, primary_key=True),
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("field", sa.Text, primary_key=True),
+    sa.Column("place", sa.SmallInteger, primary_key=True),
+    sa.Column("length", sa.SmallInteger, nullable=False),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("written", sa.Text, nullable=False),
+)
+
+#: A value of a custom field of a row, in the column of its kind: see guanxi_core.custom.
+custom_value_table: Final = sa.Table(
+    "guanxi_custom_value",
+    metadata,
+    sa.Column("tenant_id", sa.Uuid, primary_key=True),
+    sa.Column("field", sa.Text, primary_key=True),
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("text", sa.Text),
+    sa.Column("int", sa.Integer),
+    sa.Column("float", sa.Float(53)),
+    sa.Column("bool", sa.Boolean),
+    sa.Column("date", sa.Date),
+    sa.Column("datetime", sa.TIMESTAMP(timezone=True)),
+)

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 from uuid_utils.compat import uuid7
 
+from guanxi_core.custom.definitions import Definition, read_definitions
 from guanxi_core.database.pool import TenantPool
 from guanxi_core.grants import FIRST_ROLES
 from guanxi_sdk import Conflict, Invalid, NotFound, Tenant
@@ -132,24 +133,47 @@ async def enabled_plugins(source: Any, tenant: Tenant) -> dict[str, dict[str, An
     return {row["name"]: msgspec.json.decode(row["settings"]) for row in rows}
 
 
+async def settled(
+    source: Any, tenant: Tenant
+) -> tuple[dict[str, dict[str, Any]], Mapping[str, Any] | None, tuple[Definition, ...]]:
+    """:func:`enabled_plugins`, the tenant's row in ``guanxi_limits`` if any, its custom fields."""
+    async with transaction(source, tenant.id) as connection:
+        row = await connection.fetchrow(
+            "SELECT (SELECT jsonb_object_agg(name, settings) FROM guanxi_plugin"
+            " WHERE tenant_id = $1 AND enabled) AS plugins,"
+            " (SELECT to_jsonb(l) FROM guanxi_limits l WHERE tenant_id = $1) AS requests,"
+            " guanxi_custom_fields($1) AS fields",
+            tenant.id,
+        )
+    plugins, requests, fields = (msgspec.json.decode(value or "null") for value in row)
+    return plugins or {}, requests, read_definitions(fields)
+
+
+async def custom_definitions(source: Any, tenant: Tenant) -> tuple[Definition, ...]:
+    """The tenant's custom fields, without archived ones."""
+    async with transaction(source, tenant.id) as connection:
+        found = await connection.fetchval("SELECT guanxi_custom_fields($1)::text", tenant.id)
+    return read_definitions(msgspec.json.decode(found))
+
+
 async def record(
     connection: Any,
     tenant_id: UUID,
     action: str,
     changes: Mapping[str, Any],
     *,
-    row_id: UUID | None = None,
+    row_id: str | None = None,
     actor: str = "system",
 ) -> None:
     """Write one audit row about the administration of a tenant, in the caller's transaction.
 
-    ``action`` names the kind of row: ``guanxi.user.create``.
+    What GraphQL can do as well is called like its mutation, ``guanxi.create_user``; ``row_id`` is
+    the row's id in GraphQL, ``user_0198…``.
     """
-    row = None if row_id is None else f"{action.split('.')[1]}_{row_id}"
     await connection.execute(
         "INSERT INTO guanxi_audit (tenant_id, id, actor, action, row_id, changes, origin) "
         "VALUES ($1, $2, $3, $4, $5, $6, 'administration')",
-        tenant_id, uuid7(), actor, action, row, msgspec.json.encode(changes).decode(),
+        tenant_id, uuid7(), actor, action, row_id, msgspec.json.encode(changes).decode(),
     )  # fmt: skip
 
 

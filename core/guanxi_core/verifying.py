@@ -197,7 +197,7 @@ class _Check:
             return "it, or its place in the chain, was changed"
         if row["who_salt"] is None or row["what_salt"] is None:
             self.erased.append(row["sequence"])
-        elif row["action"] == ERASURE:
+        if row["action"] == ERASURE and row["what_salt"] is not None:
             self.announce(row["changes"])
         return None
 

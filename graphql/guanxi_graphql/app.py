@@ -1,34 +1,39 @@
 """The server: everything composed into one Litestar application."""
 
 import asyncio
-import logging
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
 import structlog
-from litestar import Litestar, asgi, get
+from litestar import Litestar, Request, asgi, get
+from litestar.exceptions import NotFoundException
 from litestar.response import Redirect, Response
 from litestar.types import Receive, Scope, Send
 
 from guanxi_core.config import Config
-from guanxi_core.database.pool import DatabaseUnavailable
+from guanxi_core.database.outages import DatabaseUnavailable
 from guanxi_core.database.server import Database, open_database
 from guanxi_core.delivery.worker import Worker
 from guanxi_core.discovery import Registry, discover
+from guanxi_core.health import SILENT, unready
+from guanxi_core.heart import Heart
 from guanxi_core.migrations import ensure_migrated
 from guanxi_core.migrations.current import outdated
 from guanxi_core.platform import Platform
 from guanxi_core.sealing import Sealer
+from guanxi_core.telemetry import logs, traces
+from guanxi_core.telemetry.errors import describe
+from guanxi_core.telemetry.exposing import CONTENT_TYPE, Observer, is_permitted
 from guanxi_graphql.execute.engine import Engine
+from guanxi_graphql.frontend import Frontend
 from guanxi_graphql.graphiql import StaticFiles, build_page, load_assets
-from guanxi_graphql.heart import Heart
 from guanxi_graphql.http import GraphQLEndpoint
+from guanxi_graphql.subscriptions.operations import Bounds
 from guanxi_sdk import GuanxiError
 
 #: Answers why requests cannot be served at the moment, or None if they can.
@@ -46,14 +51,26 @@ def create_app(config: Config | None = None, *, worker: bool = True) -> Litestar
 
     With ``worker`` it also runs handlers and schedules.
     """
-    _log_plainly()
-    assets = load_assets()
     config = config or Config.load()
-    endpoint = GraphQLEndpoint(build_page(assets), config.rate_limit)
-    service = Service(config, endpoint, worker=worker)
+    if not structlog.is_configured():
+        logs.configure(config.log_level, config.log_format)
+    assets = load_assets()
+    bounds = Bounds(
+        int(config.connection_subscriptions), int(config.token_subscriptions),
+        int(config.tenant_subscriptions),
+    )  # fmt: skip
+    endpoint = GraphQLEndpoint(
+        build_page(assets), config.rate_limit, config.slow_request, config.request_deadline,
+        config.cors_origins, bounds,
+    )  # fmt: skip
+    heart = Heart(config.watchdog)
+    observer = Observer(heart.longest_pause)
+    service = Service(config, endpoint, observer, worker=worker)
     return compose(
-        endpoint, StaticFiles(assets), service.readiness, service.run, patience=config.watchdog
-    )
+        endpoint, StaticFiles(assets), service.readiness, service.run, heart=heart,
+        observer=observer, metrics_token=config.metrics_token,
+        frontend=None if config.frontend is None else Frontend(config.frontend),
+    )  # fmt: skip
 
 
 def compose(
@@ -61,10 +78,14 @@ def compose(
     static: StaticFiles,
     readiness: Readiness,
     *lifespans: Lifespan,
-    patience: float = 0,
+    heart: Heart | None = None,
+    observer: Observer | None = None,
+    metrics_token: str | None = None,
+    frontend: Frontend | None = None,
 ) -> Litestar:
-    """Put the parts behind their addresses; ``patience`` is the heart's."""
-    heart = Heart(patience)
+    """Put the parts behind their addresses; without a frontend, `/` leads to GraphiQL."""
+    heart = heart or Heart(0)
+    observer = observer or Observer(heart.longest_pause)
 
     @asgi("/graphql", copy_scope=False)
     async def graphql(scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,9 +110,17 @@ def compose(
             return Response({"status": "ready"})
         return Response({"status": "unavailable", "reason": reason}, status_code=503)
 
+    @get("/metrics", media_type=CONTENT_TYPE.partition("; charset")[0])
+    async def metrics(request: Request[Any, Any, Any]) -> bytes:
+        given = request.headers.get("authorization", "").encode("utf-8", "replace")
+        if not is_permitted(given, metrics_token):
+            raise NotFoundException
+        return await observer.exposition()
+
     return _Application(
         endpoint,
-        [graphql, static_file, root, live, ready],
+        frontend,
+        [graphql, static_file, root, live, ready, metrics],
         lifespan=[heart.run, *lifespans],
         openapi_config=None,
         logging_config=None,
@@ -101,17 +130,28 @@ def compose(
 class _Application(Litestar):
     """Litestar, except that GraphQL requests pass it by: its routing costs a third of a small one.
 
-    What Litestar would answer itself for `/graphql/` and the like, it still does.
+    What Litestar would answer itself for `/graphql/` and the like, it still does. A frontend has
+    all that does not begin as an address of the server does.
     """
 
-    def __init__(self, endpoint: GraphQLEndpoint, *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        endpoint: GraphQLEndpoint,
+        frontend: Frontend | None,
+        *arguments: Any,
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
         self._endpoint = endpoint
+        self._frontend = frontend
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request, or run the lifespan."""
-        if scope["type"] == "http" and scope["path"] == "/graphql":
+        path = scope.get("path")
+        if path == "/graphql":
             await self._endpoint(scope, receive, send)
+        elif self._frontend and scope["type"] == "http" and self._frontend.answers(path):
+            await self._frontend(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -119,8 +159,11 @@ class _Application(Litestar):
 class Service:
     """The database and the platform behind one endpoint."""
 
-    def __init__(self, config: Config, endpoint: GraphQLEndpoint, *, worker: bool) -> None:
+    def __init__(
+        self, config: Config, endpoint: GraphQLEndpoint, observer: Observer, *, worker: bool
+    ) -> None:
         self._worker = worker
+        self._observer = observer
         self._config = config
         self._endpoint = endpoint
         self._database: Database | None = None
@@ -136,6 +179,12 @@ class Service:
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(_ending_with_parent())
+            loop: Any = asyncio.get_running_loop()
+            if hasattr(loop, "before_stop"):  # the server waits for what is open
+                loop.before_stop.append(self._endpoint.farewell)
+            await stack.enter_async_context(traces.making())
+            if self._config.metrics_token is not None:
+                await stack.enter_async_context(self._observer.run())
             opened = AsyncExitStack()
             stack.push_async_callback(opened.aclose)
             opening = asyncio.get_running_loop().create_task(self._open(opened))
@@ -152,8 +201,8 @@ class Service:
                     stack.push_async_callback(attempt.pop_all().aclose)
                     return
             except (GuanxiError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                if told != str(error):
-                    told = str(error)
+                if told != describe(error):
+                    told = describe(error)
                     _log.error("the database cannot be opened; trying again", reason=told)
             await asyncio.sleep(_PAUSE)
 
@@ -162,13 +211,12 @@ class Service:
         await stack.enter_async_context(database.watched())
         installed = discover()
         registry = await ensure_migrated(database, installed)
-        platform = await Platform.open(
-            database.app_url, registry=registry, deadline=self._config.plugin_deadline or None,
-            statement_timeout=self._config.statement_timeout, issuers=self._config.issuers,
-            egress_allow=self._config.egress_allow,
-        )  # fmt: skip
+        platform = await Platform.serving(self._config, database.app_url, registry=registry)
         stack.push_async_callback(platform.close)
-        await stack.enter_async_context(Sealer(platform.pool).working())
+        sealer = Sealer(platform.pool)
+        await stack.enter_async_context(sealer.working())
+        self._observer.watch(platform, sealer)
+        stack.callback(self._observer.watch, None)
         self._installed, self._database, self._platform = installed, database, platform
         self._endpoint.open(platform, Engine(platform))
         stack.callback(self._endpoint.close)
@@ -179,17 +227,18 @@ class Service:
         """Whether the database answers and its tables are what this code expects."""
         if self._platform is None or self._database is None or self._installed is None:
             return "The server is starting."
-        try:
-            async with asyncio.timeout(5), self._platform.pool.connection(None) as connection:
-                await connection.fetchval("SELECT 1")
-                if not self._current:
+        if reason := await unready(self._platform.pool):
+            return reason
+        if not self._current:
+            try:
+                async with asyncio.timeout(5):
                     behind = await outdated(self._database.app_url, self._installed)
-                    if behind:
-                        names = ", ".join(scripts.name for scripts in behind)
-                        return f"The tables of {names} are not up to date: run `guanxi migrate`."
-                    self._current = True
-        except (DatabaseUnavailable, TimeoutError):
-            return "The database does not answer."
+            except (DatabaseUnavailable, TimeoutError):
+                return SILENT
+            if behind:
+                names = ", ".join(scripts.name for scripts in behind)
+                return f"The tables of {names} are not up to date: run `guanxi migrate`."
+            self._current = True
         left_out = self._installed.plugins.keys() - self._platform.registry.plugins.keys()
         if left_out:
             return f"{', '.join(sorted(left_out))} was migrated meanwhile: restart the server."
@@ -220,24 +269,3 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def _log_plainly() -> None:
-    """Log to stderr, one JSON object a line, without the local variables of a traceback.
-
-    Those hold tokens and the data of customers.
-    """
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    if structlog.is_configured():
-        return
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

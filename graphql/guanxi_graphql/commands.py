@@ -1,14 +1,17 @@
-"""The commands that need GraphQL: ``guanxi serve``, ``guanxi schema`` and ``guanxi demo``."""
+"""``guanxi serve`` and ``guanxi demo``."""
 
 import asyncio
 import datetime as dt
 import json
+from dataclasses import replace
+from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 if TYPE_CHECKING:
+    from guanxi_core.config import Config
     from guanxi_core.database.server import Database
     from guanxi_core.platform import Platform
     from guanxi_graphql.listening import Address
@@ -66,38 +69,38 @@ QUERIES = {
     "--no-worker", is_flag=True,
     help="Run no handlers and schedules here; `guanxi worker` does, on machines of its own.",
 )  # fmt: skip
-def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
+@click.option(
+    "--frontend", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Folder of a built frontend, with an index.html, to serve at /.",
+)  # fmt: skip
+def serve(host: str, port: int, workers: int, no_worker: bool, frontend: Path | None) -> None:
     """Serve GraphQL at /graphql until it is stopped with Ctrl-C or SIGTERM.
 
     Browsers get GraphiQL there. /health/live and /health/ready are for supervisors. Handlers of
     events and schedules run here as well.
     """
+    import structlog
+
     from guanxi_core.config import Config
     from guanxi_core.database.server import open_database
+    from guanxi_core.telemetry import logs
+    from guanxi_core.telemetry.sharing import sharing_metrics
     from guanxi_graphql.listening import free_address
 
     address = free_address(host, port)
     config = Config.load()
-    with open_database(config) as database:
+    if frontend is not None:
+        config = replace(config, frontend=frontend.absolute())
+    _check_frontend(config)
+    logs.configure(config.log_level, config.log_format)
+    with sharing_metrics(config.metrics_token is not None), open_database(config) as database:
         asyncio.run(_check(database))
         from guanxi_graphql.server import run_server
 
-        click.echo(f"guanxi listens at {address.url}/graphql", err=True)
+        structlog.get_logger("guanxi.server").info(
+            "guanxi listens", url=f"{address.url}/graphql", workers=workers
+        )
         run_server(config, address, workers, deliver=not no_worker)
-
-
-@click.command(
-    epilog="Example: guanxi schema --tenant acme > schema.graphql",
-    short_help="Print a tenant's GraphQL schema.",
-)
-@click.option("--tenant", required=True, help="Whose schema; it depends on the enabled plugins.")
-def schema(tenant: str) -> None:
-    """Print the GraphQL schema of a tenant in the schema definition language."""
-    from guanxi_core.config import Config
-    from guanxi_core.database.server import open_database
-
-    with open_database(Config.load()) as database:
-        click.echo(asyncio.run(_schema_of(database, tenant)), nl=False)
 
 
 @click.command(epilog="Example: guanxi demo --port 8080", short_help="Try guanxi with sample data.")
@@ -112,10 +115,13 @@ def demo(port: int) -> None:
     """
     from guanxi_core.config import Config
     from guanxi_core.database.server import open_database
+    from guanxi_core.telemetry import logs
     from guanxi_graphql.listening import free_address
 
     address = free_address("127.0.0.1", port)
     config = Config.load()
+    logs.configure(config.log_level, config.log_format)
+    _check_frontend(config)
     place = "the database of GUANXI_DATABASE_URL" if config.database_url else f"{config.home}"
     click.echo(f"Opening the database in {place} …")
     with open_database(config) as database:
@@ -126,6 +132,14 @@ def demo(port: int) -> None:
         run_server(config, address, workers=1)
         click.echo("\nStopping …")
     click.echo("Stopped; nothing is left running.")
+
+
+def _check_frontend(config: "Config") -> None:
+    """Fail before any worker does."""
+    if config.frontend is not None:
+        from guanxi_graphql.frontend import Frontend
+
+        Frontend(config.frontend)
 
 
 async def _platform(database: "Database") -> "Platform":
@@ -143,20 +157,11 @@ async def _check(database: "Database") -> None:
         pass
 
 
-async def _schema_of(database: "Database", name: str) -> str:
-    from guanxi_core.tenancy import find_tenant
-    from guanxi_graphql.schema import sdl
-
-    async with await _platform(database) as platform:
-        tenant = await find_tenant(platform.pool, name)
-        return sdl((await platform.installation(tenant)).edition).strip() + "\n"
-
-
 async def _prepare(database: "Database") -> str:
     """Tables, tenant and sample data; returns a token."""
+    from guanxi_core.api_tokens import create_token
     from guanxi_core.bundles import create_tenant_with_bundle, discover_bundles
     from guanxi_core.cli.opening import operator
-    from guanxi_core.identity import create_token
     from guanxi_core.tenancy import find_tenant
     from guanxi_sdk import NotFound
 

@@ -76,6 +76,11 @@ def media_of(accept: bytes) -> Headers | None:
     return None
 
 
+def is_stream(accept: bytes) -> bool:
+    """Whether the client wants a stream of events."""
+    return any(name == "text/event-stream" for name, _ in _preferences(accept))
+
+
 @lru_cache(256)
 def wants_page(accept: bytes) -> bool:
     """Whether the client is a browser."""
@@ -94,6 +99,12 @@ def is_json(content_type: bytes) -> bool:
     name, *parameters = (piece.strip() for piece in pieces)
     charsets = [p[8:].strip('"') for p in parameters if p.startswith("charset=")]
     return name == "application/json" and all(c in ("utf-8", "utf8") for c in charsets)
+
+
+@lru_cache(256)
+def takes_gzip(accept_encoding: bytes) -> bool:
+    """Whether the client names gzip among what it can unpack."""
+    return any(name == "gzip" for name, _ in _preferences(accept_encoding))
 
 
 @lru_cache(256)

@@ -5,9 +5,8 @@ expanded, without expanding them: a fragment is measured once.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -21,32 +20,19 @@ from graphql import (
     SelectionNode,
     SelectionSetNode,
     StringValueNode,
+    TokenKind,
     Visitor,
     parse,
     validate,
     visit,
 )
 
+from guanxi_core.limits import DEFAULT, Limits
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How large a document may be."""
-
-    characters: int = 65_536
-    tokens: int = 2_000
-    comments: int = 1_000
-    depth: int = 12  # `edges` and `node` are not counted
-    introspection_depth: int = 20  # within `__schema` and `__type`
-    nesting: int = 100  # braces and fragments, whatever they hold; bounds our own recursion
-    aliases: int = 30
-    root_fields: int = 20
-    directives: int = 50
-    selections: int = 5_000
-    comparisons: int = 5_000  # pairs that validation compares for conflicts, quadratic
-    errors: int = 10  # validation stops after so many
-
-
-DEFAULT = Limits()
+__all__ = [
+    "LimitExceeded", "Limits", "Size", "check_document", "check_size", "check_text",
+    "check_values", "parse_limited", "tokens_in", "validate_limited", "writes",
+]  # fmt: skip
 
 
 class LimitExceeded(GraphQLError):
@@ -60,12 +46,22 @@ class LimitExceeded(GraphQLError):
         )
 
 
+class Size(NamedTuple):
+    """What a document amounts to, by what a tenant may limit."""
+
+    tokens: int
+    depth: int
+    aliases: int
+    root_fields: int
+
+
 class _Size(NamedTuple):
     """What a selection set amounts to with all its fragments."""
 
     selections: int = 0
     aliases: int = 0
     directives: int = 0
+    aggregates: int = 0
     fields: int = 0  # at its own level
     depth: int = 0
     introspection: int = 0  # depth within `__schema` and `__type`
@@ -94,8 +90,51 @@ def parse_limited(document: str, limits: Limits = DEFAULT) -> DocumentNode:
     return parsed
 
 
-def check_document(document: DocumentNode, limits: Limits = DEFAULT) -> None:
-    """Raise :class:`LimitExceeded` unless the document is within all limits.
+def tokens_in(document: DocumentNode) -> int:
+    """How many lexical tokens a document has, as the parser counts them."""
+    token = document.loc.start_token if document.loc else None
+    count = 0
+    while token is not None:
+        count += token.kind not in (TokenKind.SOF, TokenKind.EOF, TokenKind.COMMENT)
+        token = token.next
+    return count
+
+
+def check_size(size: Size, limits: Limits) -> None:
+    """Raise :class:`LimitExceeded` for a document that was measured under other limits."""
+    for what, value, bound in (
+        ("tokens", size.tokens, limits.tokens),
+        ("levels of depth", size.depth, limits.depth),
+        ("root fields", size.root_fields, limits.root_fields),
+        ("aliases", size.aliases, limits.aliases),
+    ):
+        if value > bound:
+            raise LimitExceeded(what, bound, value)
+
+
+def check_values(variables: Mapping[str, Any], limits: Limits) -> None:
+    """Raise :class:`LimitExceeded` for variables with long lists, or with too many values."""
+    count = 0
+    waiting: list[Any] = [variables]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            if len(value) > limits.list_size:
+                raise LimitExceeded(
+                    "items in a list of the variables", limits.list_size, len(value)
+                )
+        elif isinstance(value, dict):
+            value = value.values()
+        else:
+            continue
+        count += len(value)
+        if count > limits.values:
+            raise LimitExceeded("values in the variables", limits.values)
+        waiting.extend(value)
+
+
+def check_document(document: DocumentNode, limits: Limits = DEFAULT) -> Size:
+    """Measure a document; raise :class:`LimitExceeded` unless it is within all limits.
 
     Fragments that spread each other in a circle raise a plain GraphQLError; other mistakes,
     such as a fragment that is missing, are left to validation.
@@ -103,8 +142,13 @@ def check_document(document: DocumentNode, limits: Limits = DEFAULT) -> None:
     gauge = _Gauge(document, limits)
     roots: list[SelectionSetNode] = []
     total = 0
+    largest = Size(tokens_in(document), 0, 0, 0)
     for operation in gauge.operations:
         size = gauge.measure(operation.selection_set, 1)
+        largest = Size(
+            largest.tokens, max(largest.depth, size.depth), max(largest.aliases, size.aliases),
+            max(largest.root_fields, size.fields),
+        )  # fmt: skip
         own = len(operation.directives) + sum(
             len(variable.directives) for variable in operation.variable_definitions
         )
@@ -114,6 +158,7 @@ def check_document(document: DocumentNode, limits: Limits = DEFAULT) -> None:
             ("root fields", size.fields, limits.root_fields),
             ("aliases", size.aliases, limits.aliases),
             ("directives", size.directives + own, limits.directives),
+            ("parts of aggregates", size.aggregates, limits.aggregates),
         ):
             if value > bound:
                 raise LimitExceeded(what, bound, value)
@@ -132,6 +177,7 @@ def check_document(document: DocumentNode, limits: Limits = DEFAULT) -> None:
     compared = sum(map(gauge.comparisons, roots))
     if compared > limits.comparisons:
         raise LimitExceeded("comparisons of repeated fields", limits.comparisons, compared)
+    return largest
 
 
 def validate_limited(
@@ -192,7 +238,7 @@ class _Gauge:
     def measure(self, selection_set: SelectionSetNode, level: int) -> _Size:
         if level > self.limits.nesting:
             raise LimitExceeded("levels of nesting", self.limits.nesting)
-        selections = aliases = directives = fields = depth = introspection = 0
+        selections = aliases = directives = aggregates = fields = depth = introspection = 0
         for node in selection_set.selections:
             selections += 1
             directives += len(node.directives)
@@ -200,6 +246,7 @@ class _Gauge:
             selections += inner.selections
             aliases += inner.aliases
             directives += inner.directives
+            aggregates += inner.aggregates
             introspection = max(introspection, inner.introspection)
             if not isinstance(node, FieldNode):
                 fields += inner.fields
@@ -208,12 +255,16 @@ class _Gauge:
             fields += 1
             aliases += node.alias is not None
             name = node.name.value
+            if name.endswith("Aggregate"):
+                aggregates += inner.fields
             if name in ("__schema", "__type"):
                 introspection = max(introspection, inner.depth)
                 depth = max(depth, 1)
             else:
                 depth = max(depth, inner.depth + (name not in ("edges", "node")))
-        return _Size(selections, aliases, directives, fields, depth, introspection)
+        return _Size(
+            selections, aliases, directives, aggregates, fields, depth, introspection
+        )  # fmt: skip
 
     def _within(self, node: SelectionNode, level: int) -> _Size:
         if isinstance(node, FragmentSpreadNode):

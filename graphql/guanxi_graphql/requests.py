@@ -21,6 +21,7 @@ class RequestError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
         self.headers = headers
         error = {"message": message, "extensions": {"code": code, **more}}
         self.body = msgspec.json.encode({"errors": [error]})
@@ -29,14 +30,11 @@ class RequestError(Exception):
 class Request(msgspec.Struct):
     """What a client may send, by the GraphQL over HTTP specification."""
 
-    query: str
+    query: str | None = None
     variables: dict[str, Any] | None = None
     operation: str | None = msgspec.field(default=None, name="operationName")
     extensions: dict[str, Any] | None = None
-
-
-class Disconnected(Exception):
-    """The client went away before its request was complete."""
+    document_id: str | None = msgspec.field(default=None, name="documentId")
 
 
 _decode = msgspec.json.Decoder(Request).decode
@@ -59,7 +57,7 @@ async def read_rest(message: Mapping[str, Any], receive: Receive) -> bytes:
     size = 0
     while True:
         if message["type"] != "http.request":
-            raise Disconnected
+            raise malformed("The body ends before it is complete.")  # if anybody still listens
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > BODY_LIMIT:
@@ -91,6 +89,12 @@ def decode(body: bytes) -> Request:
         raise malformed(_flaw(body)) from None
     except msgspec.DecodeError:
         raise malformed("The body is not valid JSON.") from None
+    if (
+        request.query is None
+        and request.document_id is None
+        and (not request.extensions or "persistedQuery" not in request.extensions)
+    ):
+        raise malformed(_flaw(body))
     # Both are rare, and counting bytes is quicker than walking through values.
     if request.variables and (
         b"\\u0000" in body or body.count(b"{") + body.count(b"[") > _NESTING_LIMIT
@@ -115,7 +119,7 @@ def decode_query_string(query_string: bytes) -> Request:
             414, "URI_TOO_LONG", f"The query string is larger than {BODY_LIMIT // 1024} KB."
         )
     parts: dict[str, Any] = {}
-    for name in ("query", "operationName"):
+    for name in ("query", "operationName", "documentId"):
         if given.get(name):
             parts[name] = given[name]
     for name in ("variables", "extensions"):
@@ -139,7 +143,12 @@ def _flaw(body: bytes) -> str:
         return "Batches are not supported: send one request per operation."
     if not isinstance(given, dict):
         return "The body must be a JSON object."
-    if not isinstance(given.get("query"), str):
+    if not isinstance(given.get("documentId"), str | None):
+        return "'documentId' must be a string or null."
+    query, extensions = given.get("query"), given.get("extensions")
+    persisted = isinstance(extensions, dict) and "persistedQuery" in extensions
+    named = persisted or given.get("documentId") is not None
+    if not isinstance(query, str) and not (named and query is None):
         return "'query' must be a string that holds a GraphQL document."
     if not isinstance(given.get("operationName"), str | None):
         return "'operationName' must be a string or null."

@@ -12,19 +12,11 @@ from granian.log import LogLevels
 from litestar import Litestar
 
 from guanxi_core.config import Config
+from guanxi_core.telemetry import logs
 from guanxi_graphql.app import create_app
 from guanxi_graphql.listening import Address
 
 _TARGET = "guanxi_graphql.app:create_app"
-_HANDLERS = {  # Granian would write to stdout
-    name: {
-        "class": "logging.StreamHandler",
-        "stream": "ext://sys.stderr",
-        "formatter": formatter,
-    }
-    for name, formatter in (("console", "generic"), ("access", "access"))
-}
-
 
 _Given = TypeVarTuple("_Given")
 
@@ -38,6 +30,11 @@ class _Loop(uvloop.Loop):
 
     _stopping = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        #: Called at the first signal, before the server waits for its connections.
+        self.before_stop: list[Callable[[], object]] = []
+
     def add_signal_handler(
         self, sig: int, callback: Callable[[Unpack[_Given]], object], *args: *_Given
     ) -> None:
@@ -46,6 +43,8 @@ class _Loop(uvloop.Loop):
     def _stop(self, callback: Callable[[Unpack[_Given]], object], *args: *_Given) -> None:
         if not self._stopping:
             self._stopping = True
+            for prepare in self.before_stop:
+                prepare()
             callback(*args)
 
 
@@ -58,6 +57,7 @@ def _make_loop() -> _Loop:
 
 def load_app(config: Config, worker: bool) -> Litestar:
     """The application, in a worker; that importing this module registers the event loop there."""
+    logs.configure(config.log_level, config.log_format)
     return create_app(config, worker=worker)
 
 
@@ -74,9 +74,9 @@ def run_server(config: Config, address: Address, workers: int, *, deliver: bool 
         interface=Interfaces.ASGI,
         loop=Loops.auto,
         workers=workers,
-        websockets=False,
+        websockets=True,
         log_level=LogLevels.warning,
-        log_dictconfig={"handlers": _HANDLERS},
+        log_dictconfig=logs.GRANIAN,
         respawn_failed_workers=True,
         workers_kill_timeout=30,
         factory=True,

@@ -29,7 +29,8 @@ def _team(ambient: Ambient) -> sa.Select[tuple[UUID]]:
     """The employee who asks and everybody below them; a circle of supervisors ends by itself."""
     team = sa.select(Employee.id).where(_caller(ambient)).cte(recursive=True)
     report = aliased(Employee)
-    team = team.union(sa.select(report.id).where(report.supervisor_id == team.c.id))
+    below = sa.select(report.id).join(team, report.supervisor_id == team.c.id)
+    team = team.union(below)
     return sa.select(team.c.id)
 
 

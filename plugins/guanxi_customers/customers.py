@@ -17,10 +17,10 @@ class Customer(Model, key="code"):
     code: Mapped[Code]
     """Short code of the customer, unique in the enterprise."""
 
-    name: Mapped[Name] = column(indexed=True)
+    name: Mapped[Name] = column(indexed=True, search=True)
     """Name of the customer, in Chinese where it has a Chinese one."""
 
-    name_en: Mapped[Name | None]
+    name_en: Mapped[Name | None] = column(search=True)
     """Name of the customer in English."""
 
     industry_class: Mapped[IndustryClass] = column(indexed=True, default=IndustryClass.OTHER)
@@ -72,17 +72,17 @@ class Department(Model, within="customer"):
     customer_id: Mapped[UUID] = reference(Customer, reverse="departments")
     """The customer to whom the department belongs."""
 
-    name: Mapped[Name] = column(indexed=True)
+    name: Mapped[Name] = column(indexed=True, search=True)
     """Name of the department."""
 
-    name_en: Mapped[Name | None]
+    name_en: Mapped[Name | None] = column(search=True)
     """Name of the department in English."""
 
     in_scope: Mapped[bool] = column(default=True)
     """Whether general relationships (普遍客户关系) are to cover the department (domain rule F5)."""
 
 
-class Person(Model, plural="persons", key="code", within="customer"):
+class Person(Model, plural="persons", key="code", within="customer", subject=True):
     """A person who works for a customer (客户人员)."""
 
     code: Mapped[Code | None]
@@ -94,10 +94,10 @@ class Person(Model, plural="persons", key="code", within="customer"):
     department_id: Mapped[UUID | None] = reference(Department, reverse="persons")
     """The department in which the person works."""
 
-    name: Mapped[Name] = column(indexed=True)
+    name: Mapped[Name] = column(indexed=True, search=True)
     """Name of the person, in Chinese where there is a Chinese one."""
 
-    name_en: Mapped[Name | None]
+    name_en: Mapped[Name | None] = column(search=True)
     """Name of the person in English or in Latin letters."""
 
     title: Mapped[Name | None]

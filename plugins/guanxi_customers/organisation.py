@@ -23,10 +23,10 @@ class Office(Model, key="code"):
     code: Mapped[Code]
     """Short code of the office, unique in the enterprise."""
 
-    name: Mapped[Name] = column(indexed=True)
+    name: Mapped[Name] = column(indexed=True, search=True)
     """Name of the office, in Chinese where it has a Chinese one."""
 
-    name_en: Mapped[Name | None]
+    name_en: Mapped[Name | None] = column(search=True)
     """Name of the office in English."""
 
     time_zone: Mapped[Short] = column(default="Asia/Shanghai")
@@ -42,7 +42,7 @@ class Office(Model, key="code"):
     """Street address of the office."""
 
 
-class Employee(Model, key="code", closed=("archive",)):
+class Employee(Model, key="code", closed=("archive",), subject=True):
     """One of our people (员工). Employees look after customers and never own them."""
 
     __table_args__ = (
@@ -53,10 +53,10 @@ class Employee(Model, key="code", closed=("archive",)):
     code: Mapped[Code]
     """Staff number, unique in the enterprise."""
 
-    name: Mapped[Name] = column(indexed=True)
+    name: Mapped[Name] = column(indexed=True, search=True)
     """Name of the employee, in Chinese where there is a Chinese one."""
 
-    name_en: Mapped[Name | None]
+    name_en: Mapped[Name | None] = column(search=True)
     """Name of the employee in English or in Latin letters."""
 
     title: Mapped[Name | None]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from guanxi_customers import access, purchases, rules, stewardship
+from guanxi_customers import access, erasing, purchases, rules, stewardship
 from guanxi_customers.activities import Activity, ActivityParticipant
 from guanxi_customers.choices import ActivityStatus, Line, Owner
 from guanxi_customers.customers import Customer, Department, Person
@@ -212,6 +212,11 @@ class Customers(
     ) -> list[Invalid]:
         """Check time zones, participants and dates."""
         return rules.errors(model, verb, values)
+
+    @hookimpl
+    def erasures(self, subject: type[Model], id: UUID, today: dt.date) -> erasing.Answers:
+        """Persons, employees, and at which level they took part in activities."""
+        return erasing.erasures(subject, id, today)
 
 
 def _currency(ambient: Ambient, currency: Any) -> sa.ColumnElement[str]:

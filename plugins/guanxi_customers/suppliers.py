@@ -15,13 +15,13 @@ class Supplier(Model, key="code"):
     code: Mapped[Code]
     """Short code of the supplier, unique in the enterprise."""
 
-    name: Mapped[Name] = column(indexed=True)
+    name: Mapped[Name] = column(indexed=True, search=True)
     """Name of the supplier, in Chinese where it has a Chinese one."""
 
-    name_en: Mapped[Name | None]
+    name_en: Mapped[Name | None] = column(search=True)
     """Name of the supplier in English."""
 
-    contact_name: Mapped[Name | None]
+    contact_name: Mapped[Name | None] = column(search=True)
     """Whom to ask for there."""
 
     contact_title: Mapped[Name | None]

@@ -1,7 +1,7 @@
 """The tiers plugin: classification, overrides, and F1 as the default strategy."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from guanxi_customers import Customer
 from guanxi_sdk import (
     Context,
+    Erasure,
     Invalid,
     Model,
     Permission,
@@ -82,3 +83,12 @@ class Tiers(
         if model is ArrearsWaiver and start is not None and end is not None and end < start:
             return [Invalid("ends_on", "is before starts_on")]
         return []
+
+    @hookimpl
+    def erasures(self, subject: type[Model], id: UUID) -> Sequence[Erasure]:
+        """Who decided, of users: decisions keep the name."""
+        if subject.info.prefix != "user":
+            return []
+        user: Any = subject
+        name = sa.select(user.name).where(user.id == id).scalar_subquery()
+        return [Erasure(TierDecision, TierDecision.decided_by == name, "decided_by")]

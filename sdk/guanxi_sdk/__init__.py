@@ -1,7 +1,9 @@
 """All that a plugin author imports."""
 
+from guanxi_sdk._docs import camel
 from guanxi_sdk.access import Confidentiality, Rights, Scope
-from guanxi_sdk.context import EVERY_ROW, Caller, Context, Job, Tenant
+from guanxi_sdk.columns import column, reference
+from guanxi_sdk.context import EVERY_ROW, Caller, Context, Job, Outside, Tenant
 from guanxi_sdk.contributions import (
     SQL,
     Ambient,
@@ -16,8 +18,10 @@ from guanxi_sdk.contributions import (
     query,
     schedule,
     sql_field,
+    subscription,
 )
 from guanxi_sdk.egress import Egress, EgressFailed, EgressRefused, Response
+from guanxi_sdk.erasure import Erasure, Hindrance
 from guanxi_sdk.errors import (
     Conflict,
     Forbidden,
@@ -29,17 +33,21 @@ from guanxi_sdk.errors import (
     Unauthenticated,
 )
 from guanxi_sdk.events import (
+    AnyEvent,
     Archived,
     Created,
     Deleted,
     Delivery,
+    Erased,
+    EventInfo,
     Imported,
     Restored,
     Saved,
     Updated,
 )
+from guanxi_sdk.graphql import GraphQL
 from guanxi_sdk.hookspecs import CoreHooks
-from guanxi_sdk.model import Extension, Model, column, reference
+from guanxi_sdk.model import Extension, Model, global_id
 from guanxi_sdk.plugin import Manifest, NoSettings, Plugin
 from guanxi_sdk.values import Choice, Event, Money, Permission, Settings, Value
 
@@ -47,6 +55,7 @@ __all__ = [
     "EVERY_ROW",
     "SQL",
     "Ambient",
+    "AnyEvent",
     "Archived",
     "Caller",
     "Choice",
@@ -60,10 +69,15 @@ __all__ = [
     "Egress",
     "EgressFailed",
     "EgressRefused",
+    "Erased",
+    "Erasure",
     "Event",
+    "EventInfo",
     "Extension",
     "Forbidden",
+    "GraphQL",
     "GuanxiError",
+    "Hindrance",
     "Imported",
     "Invalid",
     "Job",
@@ -72,6 +86,7 @@ __all__ = [
     "Money",
     "NoSettings",
     "NotFound",
+    "Outside",
     "Permission",
     "Plugin",
     "PluginError",
@@ -88,8 +103,10 @@ __all__ = [
     "Updated",
     "Value",
     "Where",
+    "camel",
     "column",
     "field",
+    "global_id",
     "hookimpl",
     "hookspec",
     "mutation",
@@ -99,4 +116,5 @@ __all__ = [
     "reference",
     "schedule",
     "sql_field",
+    "subscription",
 ]

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from guanxi_sdk.access import Rights
 from guanxi_sdk.egress import Egress
+from guanxi_sdk.events import EventInfo
+from guanxi_sdk.graphql import GraphQL
 from guanxi_sdk.model import Extension, Model
 from guanxi_sdk.values import Event, Permission
 
@@ -97,6 +99,11 @@ class Context(Protocol):
         """The only way to systems outside; inner addresses are refused."""
         ...
 
+    @property
+    def graphql(self) -> GraphQL:
+        """The tenant's GraphQL, to ask what some user may see."""
+        ...
+
     def now(self) -> dt.datetime:
         """The current time in UTC, by the request's clock."""
         ...
@@ -107,6 +114,17 @@ class Context(Protocol):
 
     def require(self, permission: Permission) -> None:
         """Raise :class:`Forbidden` unless the caller has ``permission``."""
+        ...
+
+    async def rights_of(self, user_id: UUID) -> Rights:
+        """What a user may do now, by all of their roles.
+
+        Raises :class:`Forbidden` for a user who is archived or unknown.
+        """
+        ...
+
+    def events(self) -> Mapping[str, EventInfo]:
+        """All events that can happen in this tenant, by name."""
         ...
 
     def emit(self, event: Event) -> None:
@@ -127,10 +145,26 @@ class Context(Protocol):
         """Change all rows that meet ``condition``; returns how many. Counts versions, audits."""
         ...
 
+    async def delete_where(self, model: type[Model], condition: sa.ColumnElement[bool]) -> int:
+        """Delete all rows that meet ``condition``; returns how many.
+
+        Meant for logs that are kept for some time only: the audit keeps one record for all, and
+        they are no events.
+        """
+        ...
+
     async def save_many(
         self, model: type[Model] | type[Extension], rows: Sequence[Mapping[str, Any]]
     ) -> int:
         """Insert or update by ``id`` in one statement per chunk, with one audit record each."""
+        ...
+
+    def tell_once(self, secret: str) -> None:
+        """Say that only this answer tells ``secret``.
+
+        The reply that is kept for an Idempotency-Key has null in its place, so that a repetition
+        finds what was made and does not learn the secret.
+        """
         ...
 
     def job(self, title: str, *, total: int | None = None) -> AbstractAsyncContextManager[Job]:
@@ -143,4 +177,36 @@ class Context(Protocol):
 
     def ask(self, hook: Callable[..., R], /, **arguments: Any) -> R:
         """Ask all enabled plugins the question ``hook`` and combine their answers."""
+        ...
+
+
+class Outside(Protocol):
+    """Passed to handlers with ``outside=True``: no transaction is open while they wait.
+
+    What the handler does in a :meth:`transaction` is committed at once, and its delivery is marked
+    as done afterwards. Whatever ends the process in between makes it run again, so it must be able
+    to tell what it has done already.
+    """
+
+    @property
+    def tenant(self) -> Tenant:
+        """The enterprise whose data this is."""
+        ...
+
+    @property
+    def egress(self) -> Egress:
+        """The only way to systems outside; inner addresses are refused."""
+        ...
+
+    @property
+    def graphql(self) -> GraphQL:
+        """The tenant's GraphQL, to ask what some user may see."""
+        ...
+
+    def now(self) -> dt.datetime:
+        """The current time in UTC."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Context]:
+        """A transaction with all permissions: ``async with ctx.transaction() as inner: …``."""
         ...

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from cronsim import CronSim, CronSimError
 
 from guanxi_sdk.access import Confidentiality
+from guanxi_sdk.context import Context, Outside
 from guanxi_sdk.errors import PluginError
 from guanxi_sdk.events import split
 from guanxi_sdk.model import Extension, Model
@@ -75,7 +76,17 @@ class Argument:
 class Contribution:
     """A method of a plugin that the schema, the hooks or the events use."""
 
-    kind: Literal["field", "sql_field", "policy", "query", "mutation", "on", "schedule", "hookimpl"]
+    kind: Literal[
+        "field",
+        "sql_field",
+        "policy",
+        "query",
+        "mutation",
+        "subscription",
+        "on",
+        "schedule",
+        "hookimpl",
+    ]
     name: str
     description: str
     function: Callable[..., Any]
@@ -87,11 +98,14 @@ class Contribution:
     event: type[Event] | None = None
     cron: str | None = None
     deadline: float | None = None  # seconds, for handlers and schedules
+    outside: bool = False  # a handler without a transaction
     arguments: tuple[Argument, ...] = ()
     returns: Any = None
     options: dict[str, Any] = dataclass_field(default_factory=dict)
 
 
+#: The kinds that are fields of the schema.
+SHOWN: typing.Final = ("field", "sql_field", "query", "mutation", "subscription")
 _MARK = "__guanxi_contribution__"
 
 
@@ -167,16 +181,35 @@ def mutation(*, needs: Permission | None = None) -> Callable[[F], F]:
     return lambda function: _mark(function, kind="mutation", needs=needs)
 
 
-def on(event: type[Event], *, deadline: float = 30) -> Callable[[F], F]:
+def subscription(event: type[Event], *, needs: Permission | None = None) -> Callable[[F], F]:
+    """Add a subscription: what ``event`` amounts to for whoever follows it.
+
+    ``async def tier_changes(self, ctx, events: Sequence[TierChanged]) -> list[Tier | None]`` is
+    called after commit with the rights of the subscriber, for a batch of events, and answers one
+    result each, in the same order; None is not told. Further parameters become arguments:
+    ``where: Where[Customer] | None = None`` lets the subscriber choose. ``ctx`` only reads.
+
+    It takes the permission ``needs``; without one that to read what the event is about.
+    """
+    kind, model = split(event)
+    return lambda function: _mark(
+        function, kind="subscription", event=kind, model=model, needs=needs
+    )
+
+
+def on(event: type[Event], *, deadline: float = 30, outside: bool = False) -> Callable[[F], F]:
     """Handle an event after the transaction that emitted it was committed.
 
     ``async def follow_merge(self, ctx, event: ContactMerged) -> None`` runs in one transaction of
     its own, with all rights in the tenant, for ``deadline`` seconds at most. If it fails it is run
     again later, and again; what it wrote is undone each time.
+
+    ``@on(AnyEvent)`` handles all events. One that waits for other systems says ``outside=True`` and
+    takes an :class:`Outside` for ``ctx``, so that it holds up nobody.
     """
     kind, model = split(event)
     return lambda function: _mark(
-        function, kind="on", event=kind, model=model, deadline=float(deadline)
+        function, kind="on", event=kind, model=model, deadline=float(deadline), outside=outside
     )
 
 
@@ -226,7 +259,7 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
         description = inspect.cleandoc(function.__doc__ or "")
         if not description and kind != "hookimpl":
             raise PluginError(plugin, f"{name}() needs a docstring: it becomes the description.")
-        works = ("field", "query", "mutation", "on", "schedule")
+        works = ("field", "query", "mutation", "subscription", "on", "schedule")
         if kind in works and not inspect.iscoroutinefunction(function):
             raise PluginError(plugin, f"{name}() does I/O: declare it with `async def`.")
         if kind in ("sql_field", "policy", "hookimpl") and inspect.iscoroutinefunction(function):
@@ -234,19 +267,20 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
         hints = typing.get_type_hints(function, include_extras=True)
         parameters = list(inspect.signature(function).parameters.values())
         skip = {
-            "field": 3, "sql_field": 2, "policy": 3, "query": 2, "mutation": 2, "on": 3,
-            "schedule": 2, "hookimpl": 1,
+            "field": 3, "sql_field": 2, "policy": 3, "query": 2, "mutation": 2, "subscription": 3,
+            "on": 3, "schedule": 2, "hookimpl": 1,
         }[kind]  # fmt: skip
         expected = {
             "field": "(self, ctx, parents, …)", "sql_field": "(row, ambient, …) without self",
             "policy": "(row, scope, ambient) without self, and maybe writes",
-            "query": "(self, ctx, …)", "mutation": "(self, ctx, …)", "on": "(self, ctx, event)",
+            "query": "(self, ctx, …)", "mutation": "(self, ctx, …)",
+            "subscription": "(self, ctx, events, …)", "on": "(self, ctx, event)",
             "schedule": "(self, ctx)", "hookimpl": "(self, …)",
         }[kind]  # fmt: skip
         plain = kind in ("sql_field", "policy")
         if len(parameters) < skip or plain == (parameters[0].name == "self"):
             raise PluginError(plugin, f"{name}() must take {expected}.")
-        if kind in ("field", "sql_field", "query", "mutation") and "return" not in hints:
+        if kind in SHOWN and "return" not in hints:
             raise PluginError(
                 plugin, f"{name}() needs a return annotation: it is the GraphQL type."
             )
@@ -257,6 +291,9 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
             _check_cron(plugin, name, values["cron"])
         if kind == "on":
             _check_entity(plugin, values["event"])
+            _check_context(plugin, name, hints.get(parameters[1].name), outside=values["outside"])
+        if kind == "field":
+            _check_columns(plugin, name, values["model"], values["columns"])
         for parameter in parameters[skip:] if kind not in ("policy", "hookimpl") else ():
             if parameter.name not in hints:
                 raise PluginError(plugin, f"{name}(): annotate the argument '{parameter.name}'.")
@@ -280,6 +317,30 @@ def _check_cron(plugin: str, name: str, cron: str) -> None:
             plugin, f"{name}(): {cron!r} is no cron expression ({error or 'it never comes true'}): "
             "write minute, hour, day of month, month and day of week, such as '0 3 * * *'.",
         ) from None  # fmt: skip
+
+
+def _check_columns(
+    plugin: str, name: str, model: type[Model], columns: tuple[str, ...] | None
+) -> None:
+    known = model.info.fields
+    for column in columns or ():
+        if column not in known:
+            raise PluginError(
+                plugin, f"{name}(): columns= names {column!r}, which {model.info.name} does not "
+                f"have: it has {', '.join(known)}.",
+            )  # fmt: skip
+
+
+def _check_context(plugin: str, name: str, annotation: Any, *, outside: bool) -> None:
+    if outside and annotation is Context:
+        raise PluginError(
+            plugin, f"{name}() is called outside any transaction: annotate ctx as Outside, and "
+            "open one with `async with ctx.transaction() as inner`.",
+        )  # fmt: skip
+    if not outside and annotation is Outside:
+        raise PluginError(
+            plugin, f"{name}() takes an Outside: say outside=True, or annotate ctx as Context."
+        )
 
 
 def _check_entity(plugin: str, event: type[Event]) -> None:

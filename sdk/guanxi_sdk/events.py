@@ -2,6 +2,7 @@
 
 import datetime as dt
 import typing
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
@@ -42,6 +43,10 @@ class Deleted(RowEvent[M], Generic[M]):
     """A row was deleted, which only plugin code does."""
 
 
+class Erased(RowEvent[M], Generic[M]):
+    """A person was erased, for a model with ``subject=True``: what other systems keep must go."""
+
+
 class RowsEvent(Event, Generic[M]):
     """What happened to many rows at once; they are not told of one by one."""
 
@@ -59,7 +64,37 @@ class Imported(RowsEvent[M], Generic[M]):
 
 
 #: What the platform itself tells about each model.
-ROW_EVENTS: Final = (Created, Updated, Archived, Restored, Deleted, Saved, Imported)
+ROW_EVENTS: Final = (Created, Updated, Archived, Restored, Deleted, Erased, Saved, Imported)
+
+
+class AnyEvent(Event):
+    """Whatever happens in the tenant: ``@on(AnyEvent)``.
+
+    Events of the handler's own plugin are left out, those of its models and those that it declares,
+    so that nobody triggers themselves for ever. Two plugins that both answer everything by writing
+    would: let them look at :attr:`name` first.
+    """
+
+    name: str
+    """As ``ctx.events()`` knows it: ``CustomerCreated``, or the class of a declared event."""
+    payload: Mapping[str, Any]
+    """The event's fields as JSON has them: a UUID is a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventInfo:
+    """An event that can happen in a tenant; ``ctx.events()`` has all of them by name."""
+
+    name: str
+    plugin: str
+    """The plugin whose model it is about, or that declares it."""
+    description: str
+    fields: Mapping[str, Any]
+    """The type of each field of the payload."""
+    model: type[Model] | None
+    """What an event of rows is about; None for a declared one."""
+    read: str | None
+    """The permission that lets hear of it: to read the model, or ``<plugin>.read``, if any."""
 
 
 @dataclass(frozen=True, slots=True)

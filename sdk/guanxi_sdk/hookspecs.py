@@ -3,10 +3,13 @@
 A plugin adds questions of its own with ``hooks=[…]`` in its manifest.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+from uuid import UUID
 
 from guanxi_sdk.contributions import hookspec
+from guanxi_sdk.erasure import Erasure, Hindrance
 from guanxi_sdk.errors import Invalid
 from guanxi_sdk.model import Model
 
@@ -25,5 +28,19 @@ class CoreHooks:
 
         Runs before the transaction of a generated mutation and for every row of an import.
         ``values`` holds what the caller gives, by attribute; an update holds the changed ones only.
+        """
+        raise AssertionError("a specification is never called")
+
+    @hookspec("collect", closed=True)
+    def erasures(
+        self, subject: type[Model], id: UUID, today: dt.date
+    ) -> Sequence[Erasure | Hindrance]:
+        """Say which of the plugin's rows and columns hold something about a person.
+
+        Every plugin must answer that has a model with ``subject=True``, or one that refers to or
+        extends such a model. Runs in the transaction that erases row ``id`` of the model
+        ``subject``, also for a tenant that has switched the plugin off; None or an empty list where
+        the plugin keeps nothing about it. The row of the person itself stays, blank and archived,
+        so that references remain whole. A :class:`Hindrance` refuses the erasure.
         """
         raise AssertionError("a specification is never called")

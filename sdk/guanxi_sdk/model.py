@@ -2,16 +2,12 @@
 
 import datetime as dt
 import inspect
-import types
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal, Union, get_args, get_origin
+from typing import Any, ClassVar, Final, get_args, get_origin
 from uuid import UUID
 
-import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -26,188 +22,22 @@ from uuid_utils.compat import uuid7
 
 from guanxi_sdk._docs import attribute_docs, snake, words
 from guanxi_sdk.access import Confidentiality
+from guanxi_sdk.columns import (
+    DEFAULT_MAX_LENGTH,
+    SIMPLE,
+    Spec,
+    ValuesType,
+    choice_type,
+    read_annotation,
+)
 from guanxi_sdk.errors import PluginError
+from guanxi_sdk.info import FieldInfo, Kind, ModelInfo, ReferenceInfo, Verb
 from guanxi_sdk.values import Choice, Money, Value
-
-Kind = Literal[
-    "id", "reference", "text", "int", "float", "bool", "date", "datetime", "choice", "money",
-    "texts", "values",
-]  # fmt: skip
-Verb = Literal["create", "update", "archive", "restore"]
-
-#: Longest text when the annotation does not say: short enough for every index.
-DEFAULT_MAX_LENGTH: Final = 500
 
 #: Columns that count and date changes; an append-only model has none of them.
 _CHANGING: Final = ("updated_at", "version", "archived_at")
-
-
-@dataclass(frozen=True, slots=True)
-class FieldInfo:
-    """One attribute of a model as schema, compiler and importer see it."""
-
-    name: str
-    kind: Kind
-    nullable: bool
-    description: str
-    columns: tuple[str, ...]  # one column; Money has two (minor units, currency)
-    python: Any  # the annotated type, without None
-    indexed: bool = False  # filterable and sortable, with an index of its own
-    readonly: bool = False  # never part of an input
-    default: Any = None
-    max_length: int | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    confidentiality: Confidentiality = Confidentiality.INTERNAL
-
-    @property
-    def required(self) -> bool:
-        """Whether a create input must give it."""
-        return not self.nullable and self.default is None
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceInfo:
-    """A to-one relation, and the to-many relation it gives the target."""
-
-    name: str  # `customer` for the column `customer_id`
-    column: str
-    target: "type[Model]"
-    nullable: bool
-    description: str
-    reverse: str | None  # the target's to-many field, e.g. `persons`
-    reverse_description: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """What a model class declares."""
-
-    name: str
-    plugin: str
-    plural: str
-    description: str
-    table: sa.Table
-    fields: dict[str, FieldInfo]
-    references: dict[str, ReferenceInfo]
-    key: str | None  # natural key: unique in a tenant, what imports match by
-    closed: frozenset[Verb]
-    of: "type[Model] | None"  # the extended model, for an Extension
-    read: str  # permission names
-    write: str
-    within: str | None = None  # the reference whose row says who may see this one
-    append_only: bool = False  # rows are never changed: no version, no archive
-
-    @property
-    def prefix(self) -> str:
-        """What the GraphQL ids of this model begin with, before ``_<uuid>``."""
-        return snake(self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Spec:
-    """What `column()` and its siblings were told, until the class is complete."""
-
-    indexed: bool = False
-    default: Any = None
-    readonly: bool = False
-    target: "type[Model] | Literal['self'] | None" = None
-    reverse: str | None = None
-    confidentiality: Confidentiality = Confidentiality.INTERNAL
-
-
-def column(
-    *,
-    indexed: bool = False,
-    default: Any = None,
-    readonly: bool = False,
-    confidentiality: Confidentiality = Confidentiality.INTERNAL,
-) -> Any:
-    """Adjust a column: ``indexed`` makes it filterable and sortable.
-
-    What is more confidential than the caller's clearance answers null, cannot be written and is
-    refused in filters and orders; reading what is ``SECRET`` takes a reason and is audited.
-    """
-    return _Spec(
-        indexed=indexed, default=default, readonly=readonly, confidentiality=confidentiality
-    )
-
-
-def reference(
-    model: "type[Model] | Literal['self']", *, reverse: str | None = None, readonly: bool = False
-) -> Any:
-    """Refer to another model; ``reverse`` names the list that the other model gains.
-
-    The attribute is called ``<relation>_id`` and annotated ``Mapped[UUID]``, or
-    ``Mapped[UUID | None]`` where it may be empty.
-    """
-    return _Spec(target=model, reverse=reverse, indexed=True, readonly=readonly)
-
-
-class _ValuesType(sa.types.TypeDecorator[list[Any]]):
-    """A list of :class:`Value` kept as JSON."""
-
-    impl = JSONB(none_as_null=True)
-    cache_ok = True
-
-    def __init__(self, item: type[Value]) -> None:
-        super().__init__()
-        self.item = item
-
-    def process_bind_param(self, value: list[Any] | None, dialect: sa.Dialect) -> Any:
-        return None if value is None else msgspec.to_builtins(value)
-
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
-        return None if value is None else msgspec.convert(value, list[self.item])  # type: ignore[name-defined]
-
-
-def _choice_type(choice: type[Choice], column: str) -> sa.Enum:
-    return sa.Enum(
-        choice,
-        native_enum=False,
-        create_constraint=True,
-        length=40,
-        name=column,  # two columns of one table may share a choice
-        values_callable=lambda c: [member.value for member in c],
-    )
-
-
-_SIMPLE: Final[dict[Any, tuple[Kind, Any]]] = {
-    str: ("text", sa.Text),
-    int: ("int", sa.Integer),
-    float: ("float", sa.Float(53)),
-    bool: ("bool", sa.Boolean),
-    dt.date: ("date", sa.Date),
-    dt.datetime: ("datetime", sa.TIMESTAMP(timezone=True)),
-    UUID: ("reference", sa.Uuid),
-    list[str]: ("texts", ARRAY(sa.Text)),
-}
-
-
-def _read_annotation(annotation: Any) -> tuple[Any, bool, dict[str, Any]]:
-    """``Mapped[Annotated[str, Meta(…)] | None]`` as (type, nullable, limits)."""
-    limits: dict[str, Any] = {}
-    nullable = False
-    inner = get_args(annotation)[0]
-    while True:
-        origin = get_origin(inner)
-        if origin is Annotated:
-            inner, *extras = get_args(inner)
-            for meta in extras:
-                if isinstance(meta, msgspec.Meta):
-                    limits |= {
-                        "max_length": meta.max_length,
-                        "minimum": meta.ge,
-                        "maximum": meta.le,
-                    }
-        elif origin in (Union, types.UnionType):
-            members = [a for a in get_args(inner) if a is not type(None)]
-            nullable = len(members) < len(get_args(inner))
-            inner = members[0] if len(members) == 1 else inner
-            if len(members) != 1:
-                return inner, nullable, limits
-        else:
-            return inner, nullable, {k: v for k, v in limits.items() if v is not None}
+#: The column that only models about people have.
+_ERASED: Final = "erased_at"
 
 
 def plural_of(name: str) -> str:
@@ -242,8 +72,13 @@ def _declare(
     closed: Iterable[Verb],
     read: str | None,
     write: str | None,
-) -> tuple[dict[str, FieldInfo], dict[str, tuple[ReferenceInfo, Any]], str]:
-    """Replace specs by real columns on ``cls``, before SQLAlchemy maps it."""
+) -> tuple[
+    dict[str, FieldInfo], dict[str, FieldInfo], dict[str, tuple[ReferenceInfo, Any]], str
+]:  # fmt: skip
+    """Replace specs by real columns on ``cls``, before SQLAlchemy maps it.
+
+    Returns its public and its private attributes, its references and the plugin.
+    """
     owner = plugin or cls.__module__.split(".")[0].removeprefix("guanxi_")
     where = f"model {cls.__name__}"
     if not cls.__dict__.get("__doc__"):
@@ -251,6 +86,7 @@ def _declare(
     docs = attribute_docs(cls)
     cls.__tablename__ = f"{owner}_{snake(cls.__name__)}"
     fields: dict[str, FieldInfo] = {}
+    private: dict[str, FieldInfo] = {}
     references: dict[str, tuple[ReferenceInfo, Any]] = {}
     arguments: list[Any] = list(cls.__dict__.get("__table_args__", ()))
     for name, annotation in list(inspect.get_annotations(cls).items()):
@@ -259,10 +95,10 @@ def _declare(
         origin: Any = get_origin(annotation)
         if origin is not Mapped:
             continue
-        spec = cls.__dict__.get(name, _Spec())
-        if not isinstance(spec, _Spec):
+        spec = cls.__dict__.get(name, Spec())
+        if not isinstance(spec, Spec):
             raise PluginError(owner, f"{where}.{name}: use column() or reference() from the SDK.")
-        python, nullable, limits = _read_annotation(annotation)
+        python, nullable, limits = read_annotation(annotation)
         label = words(name).removesuffix(" id")
         description = docs.get(name) or f"{label.capitalize()} of the {words(cls.__name__)}."
         columns: tuple[str, ...] = (name,)
@@ -273,12 +109,12 @@ def _declare(
             setattr(cls, columns[1], mapped_column(sa.Text, nullable=nullable))
             setattr(cls, name, composite(Money, *columns, return_none_on=lambda *v: v[0] is None))
         else:
-            if python in _SIMPLE:
-                kind, type_ = _SIMPLE[python]
+            if python in SIMPLE:
+                kind, type_ = SIMPLE[python]
             elif isinstance(python, type) and issubclass(python, Choice):
-                kind, type_ = "choice", _choice_type(python, name)
+                kind, type_ = "choice", choice_type(python, name)
             elif get_origin(python) is list and issubclass(get_args(python)[0], Value):
-                kind, type_ = "values", _ValuesType(get_args(python)[0])
+                kind, type_ = "values", ValuesType(get_args(python)[0])
             else:
                 raise PluginError(
                     owner,
@@ -313,17 +149,25 @@ def _declare(
             arguments.append(sa.Index(None, "tenant_id", *reversed(columns), "id"))
         if kind == "text":
             limits.setdefault("max_length", DEFAULT_MAX_LENGTH)
-        fields[name] = FieldInfo(
+        (private if spec.private else fields)[name] = FieldInfo(
             name=name, kind=kind, nullable=nullable, description=description, columns=columns,
             python=python, indexed=spec.indexed or name == key, readonly=spec.readonly,
-            default=spec.default, confidentiality=spec.confidentiality, **limits,
+            default=spec.default, confidentiality=spec.confidentiality, search=spec.search,
+            **limits,
         )  # fmt: skip
+        if spec.search and (
+            kind != "text" or spec.private or spec.confidentiality is Confidentiality.SECRET
+        ):
+            raise PluginError(
+                owner, f"{where}.{name}: search=True is for texts that are neither private nor "
+                "SECRET.",
+            )  # fmt: skip
     if key is not None:
         if key not in fields:
             raise PluginError(owner, f"{where}: key='{key}' is not one of its attributes.")
         arguments.append(sa.UniqueConstraint("tenant_id", key))
     cls.__table_args__ = tuple(arguments)
-    return fields, references, owner
+    return fields, private, references, owner
 
 
 class Model(_Mapped):
@@ -334,8 +178,9 @@ class Model(_Mapped):
     ``within`` (a reference: who may see its row may see this one; else see :func:`policy`),
     ``closed`` (generated mutations left out), ``append_only`` (rows are added by the plugin's own
     code and never changed, so that they have neither version nor archive nor generated mutations),
-    ``read`` and ``write`` (permissions, else ``<plugin>.read`` and ``<plugin>.write``), ``plugin``
-    (when the package is not called ``guanxi_<plugin>``).
+    ``subject`` (each row is about one natural person and can be erased: see ``erasures`` in
+    :class:`CoreHooks`), ``read`` and ``write`` (permissions, else ``<plugin>.read`` and
+    ``<plugin>.write``), ``plugin`` (when the package is not called ``guanxi_<plugin>``).
     """
 
     __abstract__ = True
@@ -355,6 +200,9 @@ class Model(_Mapped):
     archived_at: Mapped[dt.datetime | None] = mapped_column(
         sa.TIMESTAMP(timezone=True), sort_order=93
     )
+    erased_at: Mapped[dt.datetime | None] = mapped_column(
+        sa.TIMESTAMP(timezone=True), sort_order=94
+    )
 
     @declared_attr.directive
     @classmethod
@@ -372,24 +220,40 @@ class Model(_Mapped):
         closed: Iterable[Verb] = (),
         within: str | None = None,
         append_only: bool = False,
+        subject: bool = False,
         read: str | None = None,
         write: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Declare the table, the relations and :attr:`info`."""
-        own, references, owner = _declare(
+        own, private, references, owner = _declare(
             cls, plugin=plugin, plural=plural, key=key, of=None, closed=closed, read=read,
             write=write,
         )  # fmt: skip
         if within is not None and (within not in references or references[within][1] == "self"):
+            relation = within.removesuffix("_id")
             raise PluginError(
-                owner, f"model {cls.__name__}: within='{within}' is no reference to another model."
-            )
+                owner, f"model {cls.__name__}: within='{within}' is no reference to another model"
+                + (f": write '{relation}'." if relation in references.keys() - {within} else "."),
+            )  # fmt: skip
+        if append_only and subject:
+            raise PluginError(
+                owner, f"model {cls.__name__}: rows about people must be changed to be erased: "
+                "leave append_only or subject out.",
+            )  # fmt: skip
         if append_only:
             closed = get_args(Verb)
             write = write or read  # nobody writes
             for name in _CHANGING:
                 setattr(cls, name, None)  # so SQLAlchemy leaves the inherited column out
+        closed = frozenset(closed)
+        if "create" not in closed and (wrong := [p.name for p in private.values() if p.required]):
+            raise PluginError(
+                owner, f"model {cls.__name__}: no generated create can fill '{wrong[0]}', which is "
+                "private: give it a default, let it be None, or say closed=['create'].",
+            )  # fmt: skip
+        if not subject:
+            setattr(cls, _ERASED, None)
         cls.__table_args__ = (*cls.__table_args__, sa.Index(None, "tenant_id", "created_at", "id"))
         super().__init_subclass__(**kwargs)
         _relate(cls, references)
@@ -417,6 +281,11 @@ class Model(_Mapped):
                     ("archived_at",), dt.datetime, False, True,
                 ),
             }  # fmt: skip
+        if subject:
+            fields["erased_at"] = FieldInfo(
+                "erased_at", "datetime", True, f"{when} erased, if it is: nothing else is left.",
+                ("erased_at",), dt.datetime, False, True,
+            )  # fmt: skip
         cls.info = ModelInfo(
             name=cls.__name__,
             plugin=owner,
@@ -426,12 +295,15 @@ class Model(_Mapped):
             fields=fields,
             references={name: info for name, (info, _) in references.items()},
             key=key,
-            closed=frozenset(closed),
+            closed=closed,
             of=None,
             read=read or f"{owner}.read",
             write=write or f"{owner}.write",
             within=within,
             append_only=append_only,
+            private=private,
+            subject=subject,
+            searched=_searched(own),
         )
 
 
@@ -461,7 +333,7 @@ class Extension(_Mapped):
         **kwargs: Any,
     ) -> None:
         """Declare the side table and :attr:`info`."""
-        own, references, owner = _declare(
+        own, private, references, owner = _declare(
             cls, plugin=plugin, plural=None, key=None, of=of, closed=(), read=read, write=None
         )
         cls.__table_args__ = (
@@ -487,7 +359,18 @@ class Extension(_Mapped):
             of=of,
             read=read or f"{owner}.read",
             write=f"{owner}.write",
+            private=private,
+            searched=_searched(own),
         )
+
+
+def _searched(fields: dict[str, FieldInfo]) -> tuple[str, ...]:
+    return tuple(name for name, field in fields.items() if field.search)
+
+
+def global_id(model: type[Model], id: UUID) -> str:
+    """The id of a row as GraphQL writes it, for other systems: ``customer_0198…``."""
+    return f"{model.info.prefix}_{id}"
 
 
 def _description(cls: type) -> str:

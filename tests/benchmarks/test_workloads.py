@@ -23,6 +23,8 @@ from guanxi_sdk.testing.app import App
 from guanxi_sdk.testing.boot import Boot
 from guanxi_tiers import Tiers
 
+pytestmark = pytest.mark.xdist_group("workloads")  # one world
+
 SOME = 440  # customers: more than a hundred of each tier
 W1, W2, W3, W4, W5 = WORKLOADS
 ON_LIMIT = [workload for workload in WORKLOADS if workload.of == "limit"]
@@ -132,6 +134,8 @@ def test_a_regression_is_named() -> None:
     assert len(lines) == 1
     assert "W2" in lines[0]
     assert "0.80 to 0.67" in lines[0]
+    (line,) = regressions({"W1": 0.50}, {"W1": 0.49})
+    assert "0.49 is below 0.50" in line
 
 
 def test_ratios_are_taken_within_each_round() -> None:

@@ -9,9 +9,10 @@ from sqlalchemy import func, select
 from with_scopes import Flock, Herd, Pasture, Sheep, Shepherd
 
 from guanxi_core.access import StaleAccess, expand
+from guanxi_core.api_tokens import create_token
 from guanxi_core.editions import compose
 from guanxi_core.grants import EVERYTHING, Grant, covered
-from guanxi_core.identity import create_token, create_user
+from guanxi_core.identity import create_user
 from guanxi_graphql.execute.engine import Engine
 from guanxi_sdk import EVERY_ROW, Confidentiality, Invalid, Money, NotFound, Rights, Scope
 from guanxi_sdk.testing.app import App, global_id

@@ -94,7 +94,18 @@ file = "data/stalls.csv"
 mutation = "open_market"
 arguments = { greeting = "hello", extra = 1 }
 """
-STALLS = "code,name,next_to\na,Apples,b\nb,Bread,\n"
+FIELDS = """
+[custom_fields.Stall.goods]
+kind = "choice"
+description = "What is sold there."
+options = ["FRUIT|水果|Fruit", "BREAD"]
+
+[custom_fields.Stall.seats]
+kind = "int"
+description = "How many can sit down."
+"""
+GOOD += FIELDS
+STALLS = "code,name,next_to,goods\na,Apples,b,水果\nb,Bread,,\n"
 
 
 @pytest.fixture
@@ -154,10 +165,13 @@ async def test_a_bundle_is_applied_whole(
     assert await find_tenant(platform.pool, tenant.name) == tenant
     rows = await rows_of(platform, tenant_id)
     assert rows["market_stall"] == 3
+    assert rows["guanxi_custom_field"] == 2
+    assert rows["guanxi_custom_value"] == 1
     assert rows["guanxi_vocabulary"] == rows["guanxi_bundle"] == rows["guanxi_plugin"] == 1
     assert rows["guanxi_audit"] >= 4
 
     access = await platform.system_access(tenant)
+    assert [*access.installation.edition.custom[Stall]] == ["goods", "seats"]
     assert access.installation.plugins["market"].settings == MarketSettings(stalls=5, fee=2.5)
     async with platform.context(access) as ctx:
         stalls = {stall.code: stall for stall in await ctx.db.scalars(sa.select(Stall))}
@@ -219,7 +233,27 @@ def _broken() -> Iterator[Any]:
     yield case(
         "unknown model",
         "fair.toml, line 13 [data]: 'stall' is nothing that can be imported: there are none.",
-        change("[plugins.market]\nstalls = 5\nfee = 2.5\n", "").replace('"stalls"', '"stall"'),
+        change("[plugins.market]\nstalls = 5\nfee = 2.5\n", "")
+        .replace('"stalls"', '"stall"')
+        .replace(FIELDS, ""),
+    )
+    yield case(
+        "custom field of no model",
+        "fair.toml, line 23 [custom_fields.Stal.goods]: model takes no custom fields: did you "
+        "mean 'Stall'?",
+        change("Stall.goods", "Stal.goods"),
+    )
+    yield case(
+        "custom field of a bad name",
+        "fair.toml, line 28 [custom_fields.Stall.big_seats]: name must begin with a small letter "
+        "and hold letters and digits alone",
+        change("Stall.seats", "Stall.big_seats"),
+    )
+    yield case(
+        "custom field of a known name",
+        "the custom field 'Stall.code' cannot be there beside plugin 'market', which has the field "
+        "of Stall 'code': archive the custom field, or call it something else.",
+        change("Stall.seats", "Stall.code"),
     )
     yield case(
         "no such file",
@@ -316,6 +350,7 @@ async def test_a_taken_or_malformed_name_is_refused_as_without_a_bundle(
         (GOOD.replace('"fair"', '"faire"'), "the name is 'faire': it must be 'fair'"),
         (GOOD.replace('version = "1.2.0"\n', ""), "missing required field 'version'"),
         (GOOD.replace(', en = "Stall"', ""), r"missing required field 'en' - at '\$.vocabulary"),
+        (GOOD.replace('kind = "int"', 'kind = "money"'), "Invalid enum value 'money' - at "),
         ("name =", "is not valid TOML"),
     ],
 )

@@ -5,9 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -16,51 +14,24 @@ import asyncpg
 import pytest
 import rich_click as click
 
+from commanding import Guanxi, Outcome, commanding
 from databases import Databases, Scratch
 from guanxi_core import cli
+from guanxi_core.api_tokens import authenticate
 from guanxi_core.database.pool import TenantPool
 from guanxi_core.discovery import Registry
-from guanxi_core.identity import authenticate
 from guanxi_core.migrations.scripts import core_scripts
 from plugin_packages import Packages
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one run of the command came to."""
-
-    status: int
-    out: str
-    err: str
-
-
-Guanxi = Callable[..., Outcome]
-
-
 @pytest.fixture
 def guanxi(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
 ) -> Guanxi:
     """``guanxi("tenant", "list")`` in an empty folder, without the tests' own environment."""
-    monkeypatch.chdir(tmp_path)
-    for variable in ("GUANXI_HOME", "GUANXI_DATABASE_URL", "GUANXI_OWNER_DATABASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
-
-    def call() -> int:
-        try:
-            cli.main()
-        except SystemExit as exit_:
-            return exit_.code if isinstance(exit_.code, int) else 0
-        raise AssertionError("main() always exits")
-
-    def run(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["guanxi", *arguments])
-        with ThreadPoolExecutor(1) as thread:  # an event loop of its own
-            status = thread.submit(call).result()
-        captured = capfd.readouterr()
-        return Outcome(status, captured.out, captured.err)
-
-    return run
+    return commanding(tmp_path, monkeypatch, capfdbinary)
 
 
 @pytest.fixture
@@ -433,7 +404,9 @@ def test_backup_and_restore(
         assert "b.zip exists already: choose another name." in one_line(guanxi("backup", "b.zip"))
     outcome = guanxi("restore", "b.zip")
     assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out.endswith(f"{written['rows']:,} rows restored from b.zip.\n")
+    done, hint = outcome.out.splitlines()[-2:]
+    assert done.endswith(f"{written['rows']:,} rows restored from b.zip.")
+    assert hint == "Whoever was erased since the backup was made is back: erase them again."
     assert guanxi("doctor").status == 0
     monkeypatch.delenv("GUANXI_OWNER_DATABASE_URL")
     assert "set GUANXI_OWNER_DATABASE_URL" in one_line(guanxi("backup", "c.zip"))
@@ -458,6 +431,12 @@ async def test_the_doctor_finds_what_is_wrong(
     assert (outcome.status, outcome.err) == (0, "")
     assert "✗" not in outcome.out
     assert all(ok for ok, _ in checks(guanxi("doctor", "--json")).values())
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "jaeger")
+    ok, said = checks(guanxi("doctor", "--json"))["traces"]
+    assert not ok
+    assert "use otlp or console" in said
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    assert "traces" not in checks(guanxi("doctor", "--json"))
     connection = await asyncpg.connect(empty.owner_url)
     for harm, name, detail in (
         ("ALTER TABLE ledger_t NO FORCE ROW LEVEL SECURITY", "ledger", "no forced row-level"),

@@ -155,3 +155,31 @@ def test_an_issuer_is_named_once(tmp_path: Path):
         Config.load({"GUANXI_OIDC": json.dumps([ISSUER, ISSUER])}, tmp_path)
     with pytest.raises(ConfigError, match="is not valid JSON"):
         Config.load({"GUANXI_OIDC": "https://id.example"}, tmp_path)
+
+
+def test_origins_are_spelt_as_browsers_do(tmp_path: Path):
+    assert Config.load({}, tmp_path).cors_origins == ()
+    given = {"GUANXI_CORS_ORIGINS": "https://CRM.example.com, http://localhost:5173,https://[::1]"}
+    assert Config.load(given, tmp_path).cors_origins == (
+        "https://crm.example.com", "http://localhost:5173", "https://[::1]",
+    )  # fmt: skip
+    (tmp_path / "guanxi.toml").write_text('cors_origins = ["https://a.example:443"]\n')
+    assert Config.load({}, tmp_path).cors_origins == ("https://a.example",)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["*", "null", "https://*.example.com", "https://a.example/", "https://a.example/app",
+     "a.example", "https://", "ftp://a.example", "https://user@a.example", "https://a.example?x",
+     "https://a.example:port", "https://a b.example", "https://\u4e2d\u56fd.example", "https://a.example\\\\x"],
+)  # fmt: skip
+def test_what_is_no_origin_is_refused(tmp_path: Path, value: str):
+    for written in (f'["{value}"]', f'"{value}"', "7", "[7]"):
+        (tmp_path / "guanxi.toml").write_text(f"cors_origins = {written}\n", "utf-8")
+        with pytest.raises(ConfigError, match=r"cors_origins must list origins such as"):
+            Config.load({}, tmp_path)
+
+
+def test_a_request_has_a_deadline_unless_that_is_switched_off(tmp_path: Path):
+    assert Config.load({}, tmp_path).request_deadline == 60
+    assert Config.load({"GUANXI_REQUEST_DEADLINE": "0"}, tmp_path).request_deadline == 0

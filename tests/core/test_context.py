@@ -10,6 +10,7 @@ from with_contacts import Address, Contact, ContactHooks, ContactMerged, Contact
 from with_notes import READ, WRITE, Note, NoteAdded, Notes
 from with_standing import Standing, StandingPlugin
 
+from guanxi_core import hooks
 from guanxi_core.system_tables import audit_table, outbox_table
 from guanxi_sdk import (
     Conflict,
@@ -48,7 +49,7 @@ async def events(app):
 
 
 async def owner(database, statement):
-    from guanxi_core.database.pool import connect
+    from guanxi_core.database.connections import connect
 
     connection = await connect(database.owner_url)
     await connection.execute(statement)
@@ -267,6 +268,7 @@ class TestCaller:
         edition = (await app.access()).installation.edition
         answer = edition.hooks["merge_warnings"].answers[0].contribution
         monkeypatch.setattr(type(answer), "function", broken, raising=False)
+        monkeypatch.setitem(edition.attachments, hooks._PREPARED, {})
         async with app.context() as ctx:
             assert ctx.ask("merge_warnings", contact=Contact(name="x")) == []
         assert app.platform.breakers.failures["notes", "merge_warnings"] == 1
@@ -408,10 +410,18 @@ class TestSaveMany:
         async with app.context() as ctx:
             (standing,) = await ctx.db.scalars(sa.select(Standing))
         assert (standing.rank, standing.worth) == (2, Money(9, "CNY"))
-        assert [name for name, _ in await events(app)] == ["ContactCreated"]
+        assert (await events(app))[1:] == [("standing.StandingUpdated", {"id": str(ada.id)})] * 2
         with pytest.raises(Invalid, match="id is required"):
             async with app.context() as ctx:
                 await ctx.save_many(Standing, [{"rank": 1}])
+
+    async def test_many_of_a_side_table_are_reported_as_one(self, app, monkeypatch):
+        monkeypatch.setattr("guanxi_core.bulk.SINGLY", 2)
+        ids = [(await app.add(Contact(name=str(i)))).id for i in range(3)]
+        async with app.context() as ctx:
+            await ctx.save_many(Standing, [{"id": one, "rank": 1} for one in ids])
+        summary = {"count": 3, "first": str(ids[0]), "last": str(ids[2])}
+        assert (await events(app))[3:] == [("standing.StandingSaved", summary)]
 
     async def test_what_does_not_fit_is_refused_whole(self, app):
         same = uuid7()

@@ -187,6 +187,28 @@ async def test_a_lost_claim_comes_back_and_its_late_holder_changes_nothing(app):
     assert {row["attempts"] for row in await deliveries(app)} == {2}
 
 
+async def test_what_ends_its_process_dies_alone(app):
+    """Deliveries that were claimed with it are done at their next attempt."""
+    for number in range(4):
+        await move(app, uuid7(), number)
+    pool = app.platform.pool
+    installation = await app.platform.installation(app.tenant)
+    async with pool.connection(app.tenant.id) as connection:
+        await queue.relay(connection, app.tenant.id, installation.edition, [])
+        lost = await queue.claim(connection, app.tenant.id, 0)
+        assert len(lost) == 8
+        for _ in range(10):  # the first of them ends each process that has it, and what is beside
+            claimed = await queue.claim(connection, app.tenant.id, 0)
+            while claimed and lost[0].id not in [one.id for one in claimed]:
+                for one in claimed:
+                    await queue.finish(connection, one)
+                claimed = await queue.claim(connection, app.tenant.id, 0)
+            assert [one.id for one in claimed] == [lost[0].id]
+    rows = {row["id"]: row for row in await deliveries(app)}
+    assert rows.pop(lost[0].id)["attempts"] == 11
+    assert {(row["status"], row["attempts"]) for row in rows.values()} == {("done", 2)}
+
+
 async def test_events_are_kept_for_a_plugin_that_cannot_run(app, guanxi):
     parcel = uuid7()
     await move(app, parcel, 1)
@@ -200,3 +222,21 @@ async def test_events_are_kept_for_a_plugin_that_cannot_run(app, guanxi):
     await move(app, parcel, 2)
     await app.deliver()
     assert await traces(app, "track") == [1, 2]
+
+
+async def test_failing_handlers_are_the_queues_business_and_switch_nothing_off(app, monkeypatch):
+    monkeypatch.setattr(queue, "pause", lambda attempt: 60.0)  # until it is hastened
+
+    def fail(number, attempt):
+        raise ZeroDivisionError
+
+    with_deliveries.behaviour["track"] = fail
+    await move(app, uuid7(), 1)
+    for _ in range(7):
+        await app.deliver()
+        await hasten(app)
+    [failing] = await deliveries(app, handler="track")
+    assert failing["attempts"] == 7
+    assert app.platform.breakers.of(app.tenant).allows("parcels")
+    states = "{ pluginStates { totalCount } }"
+    assert await app.graphql(states) == {"pluginStates": {"totalCount": 0}}

@@ -2,21 +2,26 @@
 
 import itertools
 import sys
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Mapped
-from with_contacts import Contact, Contacts
+from with_contacts import Contact, ContactMerged, Contacts
 from with_every_kind import Lab
 from with_notes import Note, Notes
 from with_standing import Standing, StandingPlugin
 
+from guanxi_core.composing import settle
+from guanxi_core.custom.definitions import Definition, FieldClash
 from guanxi_core.editions import compose, dependency_order, fingerprint
+from guanxi_customers import Customer, Customers
 from guanxi_graphql.schema import schema_of
 from guanxi_sdk import (
     Choice,
     Context,
+    Created,
     Event,
     Extension,
     Model,
@@ -27,9 +32,12 @@ from guanxi_sdk import (
     hookimpl,
     hookspec,
     mutation,
+    on,
     query,
+    reference,
     sql_field,
 )
+from guanxi_tiers import Tiers
 
 NAMES = (f"p{n}" for n in itertools.count())
 
@@ -341,6 +349,15 @@ CLASHES = {
         [plugin("x", {"contacts": query()(returns_text)})],
         "plugin 'x': claims the query field 'contacts', which plugin 'contacts' has already",
     ),
+    "aggregate": (
+        [plugin("x", {"contacts_aggregate": query()(returns_text)})],
+        "plugin 'x': claims the query field 'contactsAggregate', which plugin 'contacts' has",
+    ),
+    "aggregate of a reverse relation": (
+        [plugin("x", {"remarks_aggregate": field(Contact)(texts)}, requires=["contacts", "notes"]),
+         Notes],
+        "plugin 'x': claims the field of Contact 'remarksAggregate', which plugin 'notes' has",
+    ),
     "plural": (
         [plugin("first", models=[Thing]), plugin("second", models=[SecondThing])],
         "plugin 'second': claims the query field 'things', which plugin 'first' has already",
@@ -423,6 +440,45 @@ def test_extending_a_model_without_requiring_it():
         compose([plugin("notes", models=[Note])])
 
 
+class Cousin(Extension, of=Thing, plugin="cousins"):
+    """A thing of somebody we know."""
+
+    contact_id: Mapped[UUID | None] = reference(Contact)
+
+
+async def hear(self, ctx: Context, event) -> None:
+    """Do."""
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: plugin("x", {"nickname": field(Contact)(texts)}), "extends Contact"),
+        (lambda: plugin("standing", models=[Standing]), "extends Contact"),
+        (lambda: plugin("notes", models=[Note]), r"Note\.contact refers to Contact"),
+        (
+            lambda: plugin("cousins", requires=["first"], models=[Cousin]),
+            r"Cousin\.contact refers to Contact",
+        ),
+        (lambda: plugin("x", {"hear": on(Created[Contact])(hear)}), "handles events of Contact"),
+        (lambda: plugin("x", {"hear": on(ContactMerged)(hear)}), "handles ContactMerged"),
+    ],
+)
+def test_what_is_not_required_is_not_there(made, message):
+    """Whoever enables both by chance would not notice."""
+    needed = rf"plugin '\w+': {message} of plugin 'contacts': add 'contacts' to requires"
+    with pytest.raises(PluginError, match=needed):
+        compose([Contacts, plugin("first", models=[Thing]), made()])
+
+
+def test_events_that_nobody_declares():
+    class Unheard(Event):
+        """Nobody lists it."""
+
+    with pytest.raises(PluginError, match=r"handles Unheard, which none of the enabled plugins"):
+        compose([plugin("x", {"hear": on(Unheard)(hear)})])
+
+
 def own_models(edition):
     """Without those of the core, which every edition has."""
     return {name for name, model in edition.models.items() if model.info.plugin != "guanxi"}
@@ -449,7 +505,7 @@ def test_composing_nothing():
     edition = compose([])
     assert edition.names == frozenset()
     assert {model.info.plugin for model in edition.models.values()} <= {"guanxi"}
-    assert set(edition.hooks) == {"write_errors"}
+    assert set(edition.hooks) == {"erasures", "write_errors"}
 
 
 def test_composing_many_plugins_does_not_recurse():
@@ -457,3 +513,26 @@ def test_composing_many_plugins_does_not_recurse():
     for n in range(1, 2 * sys.getrecursionlimit() // 10):
         chain.append(plugin(f"link{n}", requires=[f"link{n - 1}"]))
     assert len(compose(chain).plugins) == len(chain)
+
+
+def test_a_custom_field_gives_way_to_a_plugin_and_is_named():
+    fields = (
+        Definition("Customer", "tier", "text", "Ours."),
+        Definition("Customer", "level", "int", "Ours."),
+        Definition("Nothing", "level", "int", "Of a plugin that is switched off."),
+    )
+    alone = settle([Customers], fields)
+    assert [*alone.edition.custom[Customer]] == ["tier", "level"]
+    both = settle([Customers, Tiers], fields)
+    assert [*both.edition.custom[Customer]] == ["level"]
+    assert both.left_out == {}
+    assert "plugin 'tiers', which has the field of Customer 'tier'" in both.hidden["Customer.tier"]
+    with pytest.raises(FieldClash):
+        compose([Customers, Tiers], fields)
+
+
+def test_the_fingerprint_tells_custom_fields_apart():
+    one, other = (Definition("Customer", "level", kind, "Ours.") for kind in ("int", "text"))
+    prints = {fingerprint([Customers], fields) for fields in ((), (one,), (other,), (one, other))}
+    assert len(prints) == 4
+    assert fingerprint([Customers], (one, other)) == fingerprint([Customers], (other, one))

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import asyncpg
 import pytest
 
-from guanxi_core.database import _account, _cluster, _folders, _watchdog
+from guanxi_core.database import _account, _cluster, _folders, _orphans, _watchdog
 from guanxi_core.database.embedded import EmbeddedError, EmbeddedServer
 
 ROOT = os.geteuid() == 0
@@ -617,6 +617,26 @@ def test_what_cannot_be_waited_for_is_named(home: Path, monkeypatch: pytest.Monk
         with pytest.raises(EmbeddedError, match=r"holds .*/server\.lock"):
             _cluster.Cluster(home, fast=True).bring_up()
         orphan.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are found by /proc")
+async def test_orphans_that_never_notice_are_ended(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_cluster, "ORPHANS_SECONDS", 0.5)
+    with EmbeddedServer(home) as server:
+        one = await asyncpg.connect(server.url("owner"))
+        await one.execute("CREATE TABLE kept (n int)")
+        stuck = await one.fetchval("SELECT pg_backend_pid()")
+        os.kill(stuck, signal.SIGSTOP)  # as if it waited for what nobody gives back
+        assert _orphans.end(home) is False  # the postmaster lives
+        os.kill(postmaster(home), signal.SIGKILL)
+        await asyncio.to_thread(server.ensure)
+        assert stuck not in dict(_orphans._servers())
+        again = await asyncpg.connect(server.url("owner"))
+        assert await again.fetchval("SELECT count(*) FROM kept") == 0
+        await again.close()
+        one.terminate()
 
 
 def held(home: Path) -> int:

@@ -80,6 +80,7 @@ async def test_enabling_tells_what_it_adds(app):
         "mutations": [
             "archiveContact", "createContact", "mergeContacts", "restoreContact", "updateContact",
         ],
+        "subscriptions": ["contactChanged"],
     }  # fmt: skip
     assert (change.removed, change.settings) == ({}, {"limit": 5})
     assert (await on(app, "notes")).added["fields"] == ["Contact.notes", "Contact.remarks"]
@@ -320,6 +321,7 @@ class TestCommands:
             "  + queries: contact, contacts",
             "  + mutations: archiveContact, createContact, mergeContacts, restoreContact, "
             "updateContact",
+            "  + subscriptions: contactChanged",
             "  limit = 5",
         ]
         assert (done.exit_code, await state(app)) == (0, {"contacts": {"limit": 5}})

@@ -12,16 +12,9 @@ import asyncpg
 import pytest
 
 from databases import Databases, Scratch
+from guanxi_core.api_tokens import Identity, authenticate, create_token, list_tokens, revoke_token
 from guanxi_core.database.pool import TenantPool
-from guanxi_core.identity import (
-    Identity,
-    authenticate,
-    create_token,
-    create_user,
-    list_tokens,
-    list_users,
-    revoke_token,
-)
+from guanxi_core.identity import create_user, list_users
 from guanxi_core.tenancy import create_tenant, set_plugin
 from guanxi_sdk import Conflict, Invalid, NotFound, Tenant
 

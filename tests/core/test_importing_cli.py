@@ -2,72 +2,41 @@
 
 import json
 import secrets
-import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from commanding import Guanxi, commanding
 from databases import Scratch
-from guanxi_core import cli
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one run of the command came to."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Guanxi = Callable[..., Outcome]
 
 
 @pytest.fixture
 def guanxi(
     tmp_path: Path,
-    database: Scratch,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    capfdbinary: pytest.CaptureFixture[bytes],
+    database: Scratch,
 ) -> Guanxi:
     """``guanxi("import", …)`` in an empty folder, on the module's migrated database."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GUANXI_DATABASE_URL", database.app_url)
-
-    def call() -> int:
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return int(caught.value.code or 0)
-
-    def run(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["guanxi", *arguments])
-        with ThreadPoolExecutor(1) as thread:  # an event loop of its own
-            status = thread.submit(call).result()
-        captured = capfd.readouterr()
-        return Outcome(status, captured.out, captured.err)
-
-    return run
+    return commanding(tmp_path, monkeypatch, capfdbinary, database.app_url)
 
 
 @pytest.fixture
 def tenant(guanxi: Guanxi) -> str:
     name = f"cli-{secrets.token_hex(4)}"
     made = guanxi("tenant", "create", name, "--enable", "customers")
-    assert made.returncode == 0, made.stderr
+    assert made.status == 0, made.err
     return name
 
 
 def test_counts_report_and_status(guanxi: Guanxi, tenant: str, tmp_path: Path) -> None:
     tmp_path.joinpath("c.csv").write_text("code,name,arrears days\na,A,1\nb,B,x\na,C,2\n")
     first = guanxi("import", "customers", "c.csv", "--tenant", tenant)
-    assert first.returncode == 1
-    assert first.stdout.startswith(
+    assert first.status == 1
+    assert first.out.startswith(
         "customers from c.csv: 1 created, 0 updated, 0 unchanged, 2 rejected\n3 rows in "
     )
-    assert first.stderr == (
+    assert first.err == (
         "guanxi: 2 rows were rejected: see c.csv.rejected.csv. c.csv, line 3: customers: "
         "arrears_days 'x' is not a number such as 1234.50\n"
     )
@@ -79,11 +48,11 @@ def test_counts_report_and_status(guanxi: Guanxi, tenant: str, tmp_path: Path) -
 
     tmp_path.joinpath("c.csv").write_text("code,name\na,A\nb,B\n")
     dry = guanxi("import", "customers", "c.csv", "--tenant", tenant, "--dry-run")
-    assert dry.returncode == 0
-    assert dry.stdout.endswith("; dry run, nothing was written.\n")
+    assert dry.status == 0
+    assert dry.out.endswith("; dry run, nothing was written.\n")
     second = guanxi("import", "customers", "c.csv", "--tenant", tenant, "--json")
-    assert (second.returncode, second.stderr) == (0, "")
-    told = json.loads(second.stdout)
+    assert (second.status, second.err) == (0, "")
+    told = json.loads(second.out)
     assert told.pop("seconds") > 0
     assert told == {
         "created": 1, "updated": 0, "unchanged": 1, "rejected": 0, "report": None, "reports": [],
@@ -101,8 +70,8 @@ def test_options_for_encoding_delimiter_and_report(
     tmp_path.joinpath("c.csv").write_bytes("code;name\na;张伟公司\nb;\n".encode("gb18030"))
     options = ("--encoding", "gb18030", "--delimiter", ";", "--report", "wrong.csv")
     run = guanxi("import", "customers", "c.csv", "--tenant", tenant, *options)
-    assert run.returncode == 1
-    assert "1 row was rejected: see wrong.csv." in run.stderr
+    assert run.status == 1
+    assert "1 row was rejected: see wrong.csv." in run.err
     assert tmp_path.joinpath("wrong.csv").exists()
 
 
@@ -146,26 +115,26 @@ def test_what_stops_an_import_is_one_line_and_writes_nothing(
         tmp_path.joinpath("file.csv").write_bytes(content)
     model, *options = arguments
     run = guanxi("import", model, "file.csv", "--tenant", tenant, *options)
-    assert (run.returncode, run.stdout, run.stderr) == (1, "", f"{message}\n")
+    assert (run.status, run.out, run.err) == (1, "", f"{message}\n")
     tmp_path.joinpath("file.csv").write_text("code,name\na,A\n")
     after = guanxi("import", "customers", "file.csv", "--tenant", tenant, "--json")
-    assert json.loads(after.stdout)["created"] == 1
+    assert json.loads(after.out)["created"] == 1
 
 
 def test_an_unknown_tenant_and_bundle(guanxi: Guanxi, tmp_path: Path) -> None:
     tmp_path.joinpath("c.csv").write_text("code,name\n")
     run = guanxi("import", "customers", "c.csv", "--tenant", "nobody")
-    assert run.returncode == 1
-    assert "tenant 'nobody' does not exist" in run.stderr
+    assert run.status == 1
+    assert "tenant 'nobody' does not exist" in run.err
     run = guanxi("tenant", "create", "new", "--bundle", "telcom")
-    assert run.returncode == 1
-    assert run.stderr == "guanxi: bundle 'telcom' is not installed: did you mean 'telecom'?\n"
+    assert run.status == 1
+    assert run.err == "guanxi: bundle 'telcom' is not installed: did you mean 'telecom'?\n"
 
 
 def test_a_tenant_with_a_bundle(guanxi: Guanxi) -> None:
     name = f"demo-{secrets.token_hex(4)}"
     made = guanxi("tenant", "create", name, "--bundle", "telecom")
-    assert (made.returncode, made.stderr) == (0, "")
-    rows = json.loads(guanxi("tenant", "list", "--json").stdout)
+    assert (made.status, made.err) == (0, "")
+    rows = json.loads(guanxi("tenant", "list", "--json").out)
     [row] = [row for row in rows if row["name"] == name]
     assert (row["currency"], row["plugins"]) == ("CNY", ["customers", "tiers"])

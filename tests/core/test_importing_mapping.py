@@ -212,6 +212,12 @@ def test_columns_match_attributes_by_name(
             "Otherwise list it under ignore in a mapping.",
         ),
         (
+            "code,name,opened,id,parent,parent_id",
+            "3 columns are nothing that can be imported. Depots have no attribute 'opened': did "
+            "you mean 'opened_on'? A mapping leaves them out that has match = true and, in [file], "
+            'ignore = ["opened", "id", "parent"]',
+        ),
+        (
             "code,name,parent,parent_id",
             "the columns 'parent' and 'parent_id' are both parent_id: leave one out.",
         ),

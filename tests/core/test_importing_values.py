@@ -20,7 +20,7 @@ from guanxi_core.importing.values import (
     rounded_money,
 )
 from guanxi_sdk import Choice, Money, Value
-from guanxi_sdk.model import FieldInfo
+from guanxi_sdk.info import FieldInfo
 
 
 class Grade(Choice):

@@ -77,6 +77,7 @@ def test_reports_of_rows_come_before_events():
     bulk = BulkChange(INFO, "save_many", {"count": (None, 2)})
     journal = Journal([event, row, side, bulk])
     assert list(journal.reports()) == [
-        Report("ContactCreated", {"id": str(UUID(int=1))}), event,
+        Report("ContactCreated", {"id": str(UUID(int=1))}),
+        Report("standing.StandingUpdated", {"id": str(UUID(int=1))}), event,
     ]  # fmt: skip
     assert journal.changes() == [row, side, bulk]

@@ -17,7 +17,8 @@ import asyncpg
 import pytest
 
 from databases import Databases, Scratch, schema_of
-from guanxi_core.database.pool import DatabaseUnavailable, TenantPool
+from guanxi_core.database.outages import DatabaseUnavailable
+from guanxi_core.database.pool import TenantPool
 from guanxi_core.database.server import Database
 from guanxi_core.discovery import Registry, discover
 from guanxi_core.migrations import (

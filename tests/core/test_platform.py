@@ -8,16 +8,19 @@ from with_contacts import Contact, Contacts, ContactSettings
 from with_notes import Note, Notes, NotesSettings
 from with_standing import StandingPlugin
 
-from guanxi_core import composing, identity
+from guanxi_core import api_tokens, composing, identity
 from guanxi_core.access import StaleAccess, expand
+from guanxi_core.cli import worker
 from guanxi_core.composing import Editions
-from guanxi_core.database.pool import DatabaseUnavailable
+from guanxi_core.config import Config
+from guanxi_core.database.outages import DatabaseUnavailable
 from guanxi_core.discovery import Registry
 from guanxi_core.editions import compose
 from guanxi_core.grants import Grant
+from guanxi_core.issuers import Issuer
 from guanxi_core.platform import Platform
-from guanxi_core.tenancy import set_plugin
-from guanxi_sdk import Plugin, Unauthenticated, hookimpl
+from guanxi_core.tenancy import create_tenant, set_plugin
+from guanxi_sdk import Invalid, NotFound, Plugin, Unauthenticated, hookimpl
 
 
 async def test_a_token_is_known_after_its_first_use(guanxi):
@@ -49,7 +52,7 @@ async def test_a_wrong_token_is_refused_and_not_kept(guanxi, token):
 async def test_only_so_many_accesses_are_kept(guanxi, monkeypatch):
     monkeypatch.setattr("guanxi_core.platform._MOST_ACCESSES", 2)
     app = await guanxi()
-    tokens = [await identity.create_token(app.platform.pool, app.tenant) for _ in range(3)]
+    tokens = [await api_tokens.create_token(app.platform.pool, app.tenant) for _ in range(3)]
     for token in tokens[:2]:
         await app.platform.authenticate(token)
     assert app.platform.cached(tokens[0])
@@ -87,7 +90,7 @@ def test_patterns():
 
 async def test_a_token_without_role_and_user_may_nothing(guanxi):
     app = await guanxi(Contacts())
-    token = await identity.create_token(app.platform.pool, app.tenant)
+    token = await api_tokens.create_token(app.platform.pool, app.tenant)
     access = await app.platform.authenticate(token)
     assert access.caller.permissions == frozenset()
 
@@ -112,7 +115,7 @@ async def test_a_revoked_token_stops_at_once(guanxi):
     app = await guanxi(Contacts())
     token = await app.token()
     access = await app.platform.authenticate(token)
-    await identity.revoke_token(app.platform.pool, app.tenant, access.caller.token_id)
+    await api_tokens.revoke_token(app.platform.pool, app.tenant, access.caller.token_id)
     with pytest.raises(StaleAccess):
         async with app.platform.context(access) as ctx:
             await ctx.raw()
@@ -123,7 +126,7 @@ async def test_a_revoked_token_stops_at_once(guanxi):
 
 async def test_an_expired_token_stops_at_once(guanxi):
     app = await guanxi(Contacts())
-    token = await identity.create_token(
+    token = await api_tokens.create_token(
         app.platform.pool, app.tenant, role="admin", expires_in=dt.timedelta(milliseconds=300)
     )
     access = await app.platform.authenticate(token)
@@ -248,9 +251,9 @@ async def test_what_cannot_run_is_left_out_and_the_others_serve(
 async def test_an_edition_is_composed_once_whoever_asks(monkeypatch):
     composed = []
 
-    def counting(plugins):
+    def counting(plugins, definitions):
         composed.append(1)
-        return compose(plugins)
+        return compose(plugins, definitions)
 
     monkeypatch.setattr(composing, "compose", counting)
     editions = Editions(most=2)
@@ -265,6 +268,36 @@ async def test_an_edition_is_composed_once_whoever_asks(monkeypatch):
     assert len(composed) == 3
     await editions.of([Contacts])
     assert len(composed) == 4
+
+
+async def test_editions_that_are_not_kept_are_held_by_nobody(guanxi):
+    """However often a tenant changes what it has, and however many tenants there are."""
+    app = await guanxi(Contacts())
+    platform, pool = app.platform, app.platform.pool
+    platform.editions = Editions(most=2)
+    others = [await create_tenant(pool, f"{app.tenant.name}-{n}", "CNY") for n in range(2)]
+    await set_plugin(pool, others[0], "contacts", True)
+    tokens = [await api_tokens.create_token(pool, one) for one in (app.tenant, *others)]
+    for number in range(4):
+        await set_plugin(pool, app.tenant, "contacts", number % 2 == 0)
+        for token in (tokens[0], await api_tokens.create_token(pool, app.tenant)):
+            platform.forget(token)
+            await platform.authenticate(token)
+        assert (len(platform._installations), len(platform._accesses)) == (1, 2)
+
+    await set_plugin(pool, app.tenant, "contacts", True)
+    platform.forget(tokens[0])
+    for token in tokens:
+        await platform.authenticate(token)
+    assert all(platform.cached(token) for token in tokens)
+    platform.editions = Editions(most=1)  # as if so many others had been composed since
+    await platform.authenticate(await api_tokens.create_token(pool, others[1]))
+    await set_plugin(pool, others[1], "contacts", True)
+    await platform.authenticate(await api_tokens.create_token(pool, others[1]))
+    assert not any(platform.cached(token) for token in tokens)
+    assert [(await platform.authenticate(t)).installation.edition.names for t in tokens] == [
+        {"contacts"}, {"contacts"}, {"contacts"}
+    ]  # fmt: skip
 
 
 async def test_who_gives_up_waiting_for_an_edition_stops_nobody_else():
@@ -305,9 +338,73 @@ async def test_sessions_survive_the_loss_of_their_connections(guanxi, guanxi_dat
 
 
 async def terminate(database, pid):
-    from guanxi_core.database.pool import connect
+    from guanxi_core.database.connections import connect
 
     connection = await connect(database.app_url)
     await connection.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
     await connection.close()
     await asyncio.sleep(0.05)
+
+
+async def test_access_by_name_is_what_a_token_gives(guanxi):
+    app = await guanxi(Contacts(), Notes())
+    platform, tenant = app.platform, app.tenant
+    ada = await identity.create_user(platform.pool, tenant, "ada", roles=["readonly", "admin"])
+    async with platform.pool.connection(tenant.id) as connection:
+        await connection.execute(
+            "UPDATE guanxi_user_role SET expires_at = now() - interval '1 s' WHERE role_id ="
+            " (SELECT id FROM guanxi_role WHERE tenant_id = $1 AND name = 'admin')", tenant.id
+        )  # fmt: skip
+    for named in ({"user": "ada"}, {"role": "steward"}, {"user": "ada", "role": "readonly"}):
+        token = await api_tokens.create_token(platform.pool, tenant, **named)
+        by_token = await platform.authenticate(token)
+        by_name = await platform.access_as(tenant, **named)
+        assert by_name.caller.rights is by_token.caller.rights
+        assert by_name.caller.user_id == by_token.caller.user_id
+        assert set(by_name.grants) == set(by_token.grants) != set()
+    assert not by_name.caller.may("contacts.write"), "what has ended gives nothing"
+    async with platform.pool.connection(tenant.id) as connection:
+        await connection.execute(
+            "UPDATE guanxi_user SET archived_at = now() WHERE tenant_id = $1 AND id = $2",
+            tenant.id, ada.id,
+        )  # fmt: skip
+    for named, wrong in (({"user": "ada"}, Invalid), ({"user": "eve"}, NotFound), ({}, NotFound)):
+        with pytest.raises(wrong):
+            await platform.access_as(tenant, **(named or {"role": "eve"}))
+
+
+async def test_what_serves_and_what_works_is_opened_as_configured(guanxi, monkeypatch, tmp_path):
+    app = await guanxi()
+    issuer = Issuer(issuer="https://id.example.com", audience="guanxi", tenant="acme")
+    config = Config(
+        tmp_path, plugin_deadline=0, statement_timeout=7, egress_allow=("10.1.0.0/16",),
+        issuers=(issuer,),
+    )  # fmt: skip
+    url, registry = app.platform.pool.url, Registry({})
+    async with await Platform.serving(config, url, registry=registry) as platform:
+        assert platform.deadline is None
+        assert platform._verifier is not None
+        assert platform._egress_allow == ("10.1.0.0/16",)
+        async with platform.pool.connection(None) as connection:
+            assert await connection.fetchval("SHOW statement_timeout") == "7s"
+
+    opened = []
+
+    async def serving(given, *_, **options):
+        opened.append((given.statement_timeout, options["pool_size"]))
+        raise DatabaseUnavailable("enough seen")
+
+    monkeypatch.setattr(Platform, "serving", serving)
+    monkeypatch.setenv("GUANXI_DATABASE_URL", url)
+    monkeypatch.setenv("GUANXI_STATEMENT_TIMEOUT", "9")
+    with pytest.raises(DatabaseUnavailable, match="enough seen"):
+        await worker._work(3, None)
+    assert opened == [(9, 7)]
+
+
+async def test_tests_of_the_same_plugins_share_their_edition(guanxi):
+    apps = [await guanxi(Contacts()), await guanxi(Contacts()), await guanxi(Contacts(), Notes())]
+    first, second, third = [(await app.access()).installation.edition for app in apps]
+    assert first is second
+    assert first is not third
+    assert len({app.platform for app in apps}) == 3

@@ -10,10 +10,13 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from databases import Databases, Scratch
+from guanxi_core.database.connections import connect
 from guanxi_core.database.embedded import EmbeddedServer
-from guanxi_core.database.pool import DatabaseUnavailable, TenantPool, connect
+from guanxi_core.database.outages import DatabaseUnavailable, outage_in
+from guanxi_core.database.pool import TenantPool
 
 A, B, C = (UUID(int=n) for n in (1, 2, 3))
 TENANT = "SELECT current_setting('guanxi.tenant', true)"
@@ -120,6 +123,25 @@ async def test_a_connection_left_in_a_transaction_is_closed(pool: TenantPool):
     assert connection.is_closed()
     async with pool.connection(A) as another:
         assert await another.fetchval(TENANT) == str(A)
+
+
+async def test_only_what_is_set_already_is_ready(pool: TenantPool):
+    connection = await pool.take(A)
+    assert pool.ready(A) is None  # it is lent
+    pool.give(connection)
+    assert pool.ready(B) is None
+    assert pool.ready(A) is connection
+    assert await connection.fetchval(TENANT) == str(A)
+    with suppress(asyncpg.DivisionByZeroError):
+        try:
+            await connection.fetchval("SELECT 1 / 0")
+        finally:
+            pool.give(connection)  # after an error it is set anew
+    assert pool.ready(A) is None
+    connection = await pool.take(A)
+    pool.give(connection)
+    connection.terminate()
+    assert pool.ready(A) is None
 
 
 async def test_giving_back_twice_is_refused(pool: TenantPool):
@@ -367,3 +389,28 @@ async def test_statements_of_any_length_are_prepared_once(scratch: Scratch):
     )
     assert prepared == 1
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"),
+    [
+        (asyncpg.DiskFullError("x"), True),
+        (asyncpg.AdminShutdownError("x"), True),
+        (asyncpg.ConnectionDoesNotExistError("x"), True),
+        (asyncpg.InternalClientError("x"), True),
+        (asyncpg.InterfaceError("cannot call x(): the underlying connection is closed"), True),
+        (asyncpg.InterfaceError("cannot call x(): another operation is in progress"), False),
+        (asyncpg.QueryCanceledError("x"), False),
+        (asyncpg.UniqueViolationError("x"), False),
+        (ConnectionRefusedError("of a plugin's own"), False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_an_outage_is_known_by_what_caused_an_error(error: Exception, outage: bool) -> None:
+    adapted = Exception("as SQLAlchemy's dialect has it")
+    adapted.__cause__ = error
+    wrapped = DBAPIError("SELECT 1", {}, adapted)
+    outer = RuntimeError("outer")
+    outer.__cause__ = wrapped
+    for seen in (error, wrapped, outer):
+        assert outage_in(seen) is (error if outage else None)

@@ -106,6 +106,45 @@ async def test_a_backlog_delays_nobody_else(app, guanxi):
     assert left != "UPDATE 0"  # the backlog was there all the time
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, SystemExit])
+async def test_a_handler_that_pretends_to_be_stopped_stops_nothing(app, error):
+    def pretend(number, attempt):
+        raise error
+
+    with_deliveries.behaviour["track"] = pretend
+    async with Worker(app.platform, concurrency=2, every=0.1).working():
+        for number in range(8):
+            await emit(app, number)
+        await until(lambda: _seen(app, 8))  # the other handler's
+    assert all(trace.handler != "track" for trace in await app.all(Trace))
+    assert {status for status, attempts in await statuses(app) if attempts} <= {"waiting", "done"}
+
+
+async def test_what_is_cancelled_by_mistake_goes_on(app, monkeypatch):
+    """An outage may end a wait as if somebody had cancelled it."""
+    for name in ("claim", "relay"):
+        method, mishaps = getattr(workers.queue, name), iter(range(6))
+
+        async def stumble(*arguments, method=method, mishaps=mishaps):
+            if next(mishaps, None) is not None:
+                raise asyncio.CancelledError
+            return await method(*arguments)
+
+        monkeypatch.setattr(workers.queue, name, stumble)
+    call, calls = type(app.platform.pool).call, iter(range(3))
+
+    async def look(pool, query, *arguments):
+        if query == workers._LOOK and next(calls, None) is not None:
+            raise asyncio.CancelledError
+        return await call(pool, query, *arguments)
+
+    monkeypatch.setattr(type(app.platform.pool), "call", look)
+    app.platform.bell.ring = lambda installation: None
+    async with Worker(app.platform, concurrency=2, every=0.05).working():
+        await emit(app, 1)
+        await until(lambda: _seen(app, 2))
+
+
 async def test_stopping_lets_handlers_finish(app):
     started = asyncio.Event()
 

@@ -64,7 +64,9 @@ async def test_forty_thousand_names(guanxi: Boot, tmp_path: Path) -> None:
             "SELECT changes FROM guanxi_audit WHERE action = 'customers.customer.import' "
             "ORDER BY id"
         )
-        outbox = await connection.fetch("SELECT name, payload FROM guanxi_outbox ORDER BY id")
+        outbox = await connection.fetch(
+            "SELECT name, payload FROM guanxi_outbox WHERE name NOT LIKE 'Job%' ORDER BY id"
+        )
     assert sorted(row["name"] for row in rows) == sorted(names)
     assert {(row["code"] == row["name"], row["version"]) for row in rows} == {(True, 1)}
 

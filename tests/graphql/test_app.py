@@ -11,7 +11,7 @@ from litestar import Litestar
 
 from databases import Scratch
 from guanxi_core.config import Config
-from guanxi_core.database.pool import DatabaseUnavailable
+from guanxi_core.database.outages import DatabaseUnavailable
 from guanxi_core.platform import Platform
 from guanxi_graphql import app
 from guanxi_graphql.server import _make_loop

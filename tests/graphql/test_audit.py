@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from guanxi_customers import Customer, Customers
+from guanxi_customers import Customer, Customers, Person
 from guanxi_sdk.testing.app import GraphQLFailed, global_id
 
 ALL = """query ($where: AuditWhere, $order: [AuditOrderBy!]) {
@@ -68,3 +68,22 @@ async def test_nothing_writes_it_but_what_it_tells_of(guanxi: Any) -> None:
     app = await guanxi(Customers())
     with pytest.raises(GraphQLFailed):
         await app.graphql('mutation { createAudit(input: {actor: "Eve"}) { errors { code } } }')
+
+
+async def test_auditors_read_the_record_of_an_erasure(guanxi: Any) -> None:
+    app = await guanxi(Customers())
+    company = await app.add(Customer(code="A", name="Company"))
+    ada = await app.add(Person(name="Ada", name_en="Ada", customer_id=company.id))
+    erase = "mutation ($id: String!) { erasePerson(id: $id) { errors { message } } }"
+    done = await app.execute(erase, {"id": global_id(ada)}, reason="request 9")
+    assert done["data"]["erasePerson"]["errors"] == []
+    found = await app.graphql(
+        ALL, can=["guanxi.audit"], where={"action": {"eq": "guanxi.erase_person"}}
+    )
+    (entry,) = nodes(found)
+    assert (entry["rowId"], entry["reason"]) == (global_id(ada), "request 9")
+    told = {change["field"]: change["after"] for change in entry["changes"]}
+    assert told["subjects"] == f'["{global_id(ada)}"]'
+    assert int(told["auditEntries"]) >= 1
+    secret = await app.graphql(ALL, where={"action": {"eq": "guanxi.secret.read"}})
+    assert secret["auditEntries"]["totalCount"] == 0

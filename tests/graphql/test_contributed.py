@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+from with_leaks import Breaking, Keeper
 from with_mischief import COUNT, Box, Mischief, Shelf
 
 from guanxi_sdk import Permission
@@ -26,6 +28,20 @@ async def test_a_failing_field_costs_itself_only(guanxi: Boot) -> None:
         answer = await app.execute(f"{{ shelves {{ edges {{ node {{ name {name} }} }} }} }}")
         assert answer["data"]["shelves"]["edges"] == [{"node": {"name": "one", name: None}}]
         assert [error["path"] for error in answer["errors"]] == [["shelves", "edges", "node", name]]
+
+
+async def test_a_field_reads_only_what_it_asked_for(
+    guanxi: Boot, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = await guanxi(Breaking())
+    await app.add(Keeper(name="one"))
+    answer = await app.execute("{ keepers { edges { node { shout } } } }")
+    assert answer["data"]["keepers"]["edges"] == [{"node": {"shout": None}}]
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["PLUGIN_FAILED"]
+    assert (
+        "plugin 'leaks': shout() reads 'name' of Keeper, which is not among its columns: add "
+        "'name' to columns=."
+    ) in caplog.text
 
 
 async def test_a_query_cannot_write(guanxi: Boot) -> None:

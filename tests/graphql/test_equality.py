@@ -14,14 +14,18 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from guanxi_graphql.compile import arguments, filters, selections
+from guanxi_graphql.compile import aggregates, arguments, figures, filters, selections
+from guanxi_graphql.compile.aggregates import Aggregate
 from guanxi_graphql.compile.connections import Connection
 from guanxi_graphql.compile.policies import Policies
 from guanxi_graphql.compile.selections import Selections
 from guanxi_graphql.execute import documents
 from guanxi_graphql.execute.documents import Document
+from reference.documents import Focus
 from reference.laboratory import Case, Laboratory
 from reference.oracle import Answer
+
+pytestmark = pytest.mark.xdist_group("equality")  # answers are worked out once
 
 LONG = os.environ.get("GUANXI_EQUALITY")
 EXAMPLES = int(LONG or 200)
@@ -68,9 +72,24 @@ TRIED = 250
 
 @pytest.fixture(scope="module")
 async def answers(laboratory: Laboratory) -> list[tuple[Case, list[Answer]]]:
-    """Cases from fixed seeds with the answers they must give."""
-    cases = [await laboratory.case(random.Random(seed), focused=True) for seed in range(TRIED)]
+    """Cases about lists from fixed seeds, with the answers they must give."""
+    return await _answered(laboratory, "lists", TRIED)
+
+
+@pytest.fixture(scope="module")
+async def answers_of_aggregates(laboratory: Laboratory) -> list[tuple[Case, list[Answer]]]:
+    """The same about aggregates."""
+    return await _answered(laboratory, "aggregates", TRIED // 2)
+
+
+async def _answered(
+    laboratory: Laboratory, focus: Focus, count: int
+) -> list[tuple[Case, list[Answer]]]:
+    cases = [await laboratory.case(random.Random(seed), focus=focus) for seed in range(count)]
     return [(case, await laboratory.reference(case)) for case in cases]
+
+
+Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def _defect(function: Any) -> Any:
@@ -109,13 +128,13 @@ def _no_row_more(patch: pytest.MonkeyPatch) -> None:
 
 
 def _archived_listed(patch: pytest.MonkeyPatch) -> None:
-    base = Connection._base
+    base = Connection.base
 
     def without(self: Any) -> Any:
         scope, conditions = base(self)
         return scope, [c for c in conditions if "archived_at" not in str(c)]
 
-    patch.setattr(Connection, "_base", without)
+    patch.setattr(Connection, "base", without)
 
 
 def _ne_leaves_out_nulls(patch: pytest.MonkeyPatch) -> None:
@@ -141,6 +160,48 @@ def _withheld_shown(patch: pytest.MonkeyPatch) -> None:
 def _filters_by_what_is_withheld(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(filters.Filters, "require", lambda self, permission: None)
     patch.setattr(Policies, "shown", lambda self, *given: None)
+
+
+def _currencies_mixed(patch: pytest.MonkeyPatch) -> None:
+    figures = aggregates.figures_of
+
+    def without_currency(*given: Any) -> Any:
+        *first, _, nodes = given
+        return figures(*first, sa.literal_column("'CNY'", sa.Text), nodes)
+
+    patch.setattr(aggregates, "figures_of", without_currency)
+
+
+def _weeks_from_sunday(patch: pytest.MonkeyPatch) -> None:
+    bucket = Aggregate._bucket
+
+    def turned(self: Any, kind: str, value: Any) -> Any:
+        return bucket(self, kind, value + sa.text("interval '1 day'"))
+
+    patch.setattr(Aggregate, "_bucket", turned)
+
+
+def _empty_groups_first(patch: pytest.MonkeyPatch) -> None:
+    order = Aggregate._order
+    patch.setattr(
+        Aggregate, "_order",
+        lambda self, groups: [
+            term.element.nulls_first() if hasattr(term.element, "element") else term
+            for term in order(self, groups)
+        ],
+    )  # fmt: skip
+
+
+def _grouped_by_what_is_withheld(patch: pytest.MonkeyPatch) -> None:
+    def key(self: Any, scope: Any, one: Any) -> Any:
+        kind, value, _ = self._selections.filters._comparable(scope, one.binding)
+        return self._bucket(kind, value) if kind in ("date", "datetime") else value
+
+    patch.setattr(Aggregate, "_key", key)
+
+
+def _averages_rounded_down(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(figures, "_TWO", sa.literal_column("1", sa.Numeric))
 
 
 def _one_plan_for_all_variables(patch: pytest.MonkeyPatch) -> None:
@@ -174,7 +235,35 @@ async def test_a_planted_defect_is_found(
     laboratory: Laboratory,
     answers: list[tuple[Case, list[Answer]]],
     monkeypatch: pytest.MonkeyPatch,
-    plant: Callable[[pytest.MonkeyPatch], None],
+    plant: Plant,
+) -> None:
+    await _plant(laboratory, answers, monkeypatch, plant)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        _defect(_currencies_mixed),
+        _defect(_weeks_from_sunday),
+        _defect(_empty_groups_first),
+        _defect(_grouped_by_what_is_withheld),
+        _defect(_averages_rounded_down),
+    ],
+)
+async def test_a_planted_defect_of_aggregates_is_found(
+    laboratory: Laboratory,
+    answers_of_aggregates: list[tuple[Case, list[Answer]]],
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Plant,
+) -> None:
+    await _plant(laboratory, answers_of_aggregates, monkeypatch, plant)
+
+
+async def _plant(
+    laboratory: Laboratory,
+    answers: list[tuple[Case, list[Answer]]],
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Plant,
 ) -> None:
     await laboratory.forget_plans()
     plant(monkeypatch)
@@ -196,7 +285,9 @@ async def _found(laboratory: Laboratory, answers: list[tuple[Case, list[Answer]]
 
 
 async def test_without_a_defect_nothing_is_found(
-    laboratory: Laboratory, answers: list[tuple[Case, list[Answer]]]
+    laboratory: Laboratory,
+    answers: list[tuple[Case, list[Answer]]],
+    answers_of_aggregates: list[tuple[Case, list[Answer]]],
 ) -> None:
-    for case, wanted in answers[:60]:
+    for case, wanted in (*answers[:60], *answers_of_aggregates[:60]):
         assert await laboratory.difference(case, wanted) is None, case

@@ -17,18 +17,23 @@ import pytest
 from graphql import OperationDefinitionNode, get_named_type, parse, validate
 
 from databases import Scratch
+from guanxi_core.custom.definitions import CustomValues, column_of
 from guanxi_core.discovery import Registry
 from guanxi_core.platform import Access, Platform
+from guanxi_core.search.keeping import field_name
 from guanxi_core.tenancy import create_tenant, set_plugin
 from guanxi_customers import Customer, Customers
 from guanxi_graphql.compile.binds import Request
 from guanxi_graphql.compile.reads import Operation, compile_read
 from guanxi_graphql.schema import Schema, schema_of
 from guanxi_graphql.schema.bindings import Filterable, Stored, ToMany, ToOne
-from guanxi_sdk import Extension, Model
+from guanxi_sdk import Choice, Extension, Model
 from guanxi_sdk._docs import camel
-from guanxi_sdk.model import FieldInfo
+from guanxi_sdk.info import FieldInfo
 from guanxi_tiers import Tiers
+from guanxi_webhooks import Webhooks
+
+pytestmark = pytest.mark.xdist_group("explain")  # one database of many rows
 
 #: How many customers there are, and rows of every other model.
 CUSTOMERS, OTHERS = 20_000, 4_000
@@ -41,6 +46,11 @@ EXEMPT = {
     "isNull: true, of a required attribute": "no row is empty",
     "eq, of a choice of one value": "all rows are equal",
 }
+#: The custom fields of customers, by kind, each with the type of its values.
+CUSTOM: dict[Any, Any] = {
+    "text": str, "int": int, "float": float, "bool": bool, "date": dt.date, "datetime": dt.datetime,
+    "choice": Choice("Own", {"COMMON": ("COMMON",), "RARE": ("RARE",)}),  # type: ignore[call-overload]
+}  # fmt: skip
 #: Rows are numbered; the rare ones are those whose number divides by this.
 RARE = 101
 
@@ -93,8 +103,9 @@ def _members(info: FieldInfo) -> tuple[str, str]:
 
 async def _fill(owner: Any, tenant_id: Any, model: type[Model] | type[Extension]) -> None:
     columns = {"tenant_id": f"'{tenant_id}'::uuid", "id": _uuid("i")}
-    for info in model.info.fields.values():
-        if info.name not in ("id", "created_at", "updated_at", "version", "archived_at"):
+    system = ("id", "created_at", "updated_at", "version", "archived_at", "erased_at")
+    for info in (*model.info.fields.values(), *model.info.private.values()):
+        if info.name not in system:
             columns |= _column(model, info)
     if issubclass(model, Model):
         columns["created_at"] = "'2000-01-01'::timestamptz + i * interval '1 day'"
@@ -102,6 +113,36 @@ async def _fill(owner: Any, tenant_id: Any, model: type[Model] | type[Extension]
         f"INSERT INTO {model.info.table.name} ({', '.join(columns)}) "
         f"SELECT {', '.join(columns.values())} FROM generate_series(1, {_number(model)}) AS i"
     )
+
+
+async def _fill_custom(owner: Any, tenant_id: Any) -> None:
+    """A custom field of each kind, with a value for nearly every customer."""
+    for kind, python in CUSTOM.items():
+        name = f"own{kind.capitalize()}"
+        options = [*python.__members__] if kind == "choice" else []
+        await owner.execute(
+            "INSERT INTO guanxi_custom_field "
+            "(tenant_id, id, model, name, kind, description, options, clearance) "
+            "VALUES ($1, gen_random_uuid(), 'Customer', $2, $3, 'Ours.', $4, 'INTERNAL')",
+            tenant_id, name, kind, options,
+        )  # fmt: skip
+        info = FieldInfo(name, kind, True, "", (name,), python)
+        value = _column(Customer, info)[name]
+        await owner.execute(
+            "INSERT INTO guanxi_custom_value "
+            f'(tenant_id, field, id, kind, revision, "{column_of(kind)}") '
+            f"SELECT $1, $2, {_uuid('i')}, $3, guanxi_custom_revision($3, $4), value FROM "
+            f"(SELECT i, {value} AS value FROM generate_series(1, {CUSTOMERS}) AS i) AS made "
+            "WHERE value IS NOT NULL",
+            tenant_id, f"Customer.{name}", kind, options,
+        )  # fmt: skip
+
+
+def _kept(binding: Stored) -> tuple[str, list[str]]:
+    """The table of an attribute, and the columns of its index after the tenant's."""
+    if isinstance(binding.owner, CustomValues):
+        return "guanxi_custom_value", ["field", binding.owner.definition.column]
+    return binding.owner.info.table.name, [*reversed(binding.field.columns)]
 
 
 @dataclass
@@ -124,7 +165,7 @@ class Explained:
             has_token=False,
         )  # fmt: skip
         now = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
-        arguments = compiled.statement.arguments({}, Request(self.access, now.date(), now))
+        arguments = compiled.statement.arguments({}, Request(self.access, now))
         pool = self.platform.pool
         async with pool.connection(self.access.installation.tenant.id) as connection:
             text = await connection.fetchval(
@@ -161,8 +202,8 @@ def _names(condition: str, column: str) -> bool:
 
 @pytest.fixture(scope="module")
 async def explained(database: Scratch) -> AsyncIterator[Explained]:
-    """Two plugins, one tenant, many rows, fresh statistics."""
-    registry = Registry({"customers": Customers, "tiers": Tiers})
+    """The shipped plugins, one tenant, many rows, fresh statistics."""
+    registry = Registry({"customers": Customers, "tiers": Tiers, "webhooks": Webhooks})
     async with await Platform.open(database.app_url, registry=registry, pool_size=2) as platform:
         tenant = await create_tenant(platform.pool, "explained")
         for name in registry.plugins:
@@ -180,18 +221,34 @@ async def explained(database: Scratch) -> AsyncIterator[Explained]:
                 await _drop_rules(owner, model.info.table.name)
             for model in models:
                 await _fill(owner, tenant.id, model)
+                await _make_found(owner, model)
+            await _fill_custom(owner, tenant.id)
             await owner.execute("ANALYZE")
             indexes = {
                 row["name"]: row["columns"]
                 for row in await owner.fetch(
-                    "SELECT c.relname AS name, ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, true) "
+                    "SELECT c.relname AS name, "
+                    "ARRAY(SELECT trim('\"' FROM pg_get_indexdef(i.indexrelid, k, true)) "
                     "FROM generate_series(1, i.indnkeyatts) AS k) AS columns "
                     "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
                 )
             }
         finally:
             await owner.close()
-        yield Explained(platform, access, schema_of(edition), indexes)
+        access = await platform.system_access(tenant)
+        yield Explained(platform, access, schema_of(access.installation.edition), indexes)
+
+
+async def _make_found(owner: Any, model: type[Model] | type[Extension]) -> None:
+    """As many tokens as rows with names have: three for each, of which two are further on."""
+    for name in model.info.searched:
+        await owner.execute(
+            "INSERT INTO guanxi_search (tenant_id, id, field, place, length, token, written) "
+            f"SELECT tenant_id, id, $1, place, 7, repeat('x', place) || {name}, '' "
+            f"FROM {model.info.table.name}, generate_series(0, 2) AS place "
+            f"WHERE {name} IS NOT NULL",
+            field_name(model, name),
+        )
 
 
 async def _drop_rules(owner: Any, table: str) -> None:
@@ -260,9 +317,12 @@ def _by_index(scans: list[tuple[list[str], str]], columns: list[str]) -> bool:
 
 async def test_every_filter_uses_an_index_of_its_column(explained: Explained) -> None:
     seen: set[str] = set()
+    custom: set[str] = set()
     wrong = []
     for model, name, binding, operator in _filters(explained.schema):
         info, owner = binding.field, binding.owner
+        if isinstance(owner, CustomValues):
+            custom.add(info.kind)
         if operator in EXEMPT:
             continue
         if operator == "isNull" and (owner is not model or not info.nullable):
@@ -274,13 +334,14 @@ async def test_every_filter_uses_an_index_of_its_column(explained: Explained) ->
             f"{{ {camel(model.info.plural)}(where: {{{name}: {{{operator}: {operand}}}}}) "
             "{ totalCount } }"
         )
-        columns = [*reversed(info.columns)]
-        scans = await explained.conditions(document, owner.info.table.name)
+        table, columns = _kept(binding)
+        scans = await explained.conditions(document, table)
         seen.add(operator)
         if not _by_index(scans, columns):
             wrong.append(f"{model.info.name}.{name} {operator}: {scans}")
     assert wrong == []
     assert seen == {"eq", "in", "gt", "gte", "lt", "lte", "isNull"}
+    assert custom == set(CUSTOM)
 
 
 async def test_a_missing_index_is_noticed(explained: Explained, database: Scratch) -> None:
@@ -356,6 +417,45 @@ async def test_nested_lists_use_the_index_of_the_foreign_key(explained: Explaine
     assert wrong == []
 
 
+async def test_aggregates_find_their_rows_by_the_index_of_the_filter(explained: Explained) -> None:
+    wrong, count = [], 0
+    for model, name, binding, operator in _filters(explained.schema):
+        info = binding.field
+        if operator != "eq" or (info.kind == "choice" and len(info.python) == 1):
+            continue
+        operand = _operand(info, _prefix(model, binding), operator, _number(model))
+        document = (
+            f"{{ {camel(model.info.plural)}Aggregate(where: {{{name}: {{{operator}: {operand}}}}}, "
+            "groupBy: CREATED_AT, bucket: MONTH) "
+            "{ count values { createdAt { max } } groups { count } groupCount } }"
+        )
+        table, columns = _kept(binding)
+        scans = await explained.conditions(document, table)
+        count += 1
+        if not _by_index(scans, columns):
+            wrong.append(f"{model.info.name}.{name} {operator}: {scans}")
+    assert wrong == []
+    assert count > 50
+
+
+async def test_aggregates_of_lists_use_the_index_of_the_foreign_key(explained: Explained) -> None:
+    wrong = []
+    for model, name, entry in _relations(explained.schema):
+        if not isinstance(entry.binding, ToMany):
+            continue
+        reverse = entry.binding.reverse
+        identity = _operand(model.info.fields["id"], model.info.prefix, "eq", OTHERS)
+        one = model.info.name[0].lower() + model.info.name[1:]
+        parts = "{ count groups { count } groupCount }"
+        document = f"{{ {one}(id: {identity}) {{ {name}Aggregate(groupBy: CREATED_AT) {parts} }} }}"
+        scans = await explained.conditions(document, reverse.model.info.table.name)
+        column = reverse.reference.column
+        used = [index for index, _ in scans if index[:2] == ["tenant_id", column]]
+        if len(used) < 3:  # for the count, for the groups, and for their number
+            wrong.append(f"{model.info.name}.{name}: {scans}")
+    assert wrong == []
+
+
 @pytest.mark.parametrize(
     ("order", "column"),
     [
@@ -395,8 +495,45 @@ async def test_a_page_is_read_in_order_from_the_index(
             assert "customers_customer" not in str(limit) or "Sort" not in below, plan
 
 
+@pytest.mark.parametrize("condition", ["gte: 5", "isNull: false"])
+async def test_a_custom_field_with_a_condition_is_read_in_order_from_its_index(
+    explained: Explained, condition: str
+) -> None:
+    plan = await explained.plan(
+        f"{{ customers(first: 50, where: {{ ownInt: {{ {condition} }} }}, orderBy: [OWN_INT_ASC]) "
+        "{ edges { node { ownInt ownText } } } }"
+    )
+    assert [node for node in _nodes(plan) if node["Node Type"] == "Sort"] == []
+    scans = [node for node in _nodes(plan) if node.get("Relation Name") == "guanxi_custom_value"]
+    indexes = [explained.indexes[scan["Index Name"]] for scan in scans]
+    assert ["tenant_id", "field", "int", "id"] in indexes
+    assert indexes.count(["tenant_id", "field", "id"]) == 2  # to show both, for 50 rows
+
+
 def _cursor(order: str, column: str, row: Any) -> str:
     value = row[column]
     key = value.isoformat() if isinstance(value, dt.datetime) else str(value)
     keys = [order, key] if column == "id" else [order, key, str(row["id"])]
     return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{ customers(search: "t00012") { totalCount } }',
+        '{ customers(search: "t00012", first: 5) { edges { cursor node { name } } } }',
+        '{ customers(search: "t000123 xt000123", orderBy: [NAME_ASC]) { edges { node { id } } } }',
+        '{ search(query: "t00012", first: 5) { totalCount edges { node { id } } } }',
+    ],
+)
+async def test_a_search_is_a_range_of_the_tokens_index(explained: Explained, document: str) -> None:
+    scans = await explained.conditions(document, "guanxi_search")
+    assert scans
+    for index, condition in scans:
+        assert index == ["tenant_id", "field", "token"]
+        assert all(_names(condition, column) for column in index)
+        assert ">=" in condition
+        assert "<" in condition
+    for index, condition in await explained.conditions(document, "customers_customer"):
+        assert index[:2] == ["tenant_id", "id"]
+        assert _names(condition, "id")

@@ -4,14 +4,11 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from granian.server.embed import Server
-from httpx import ASGITransport, AsyncClient, TransportError
+from httpx import ASGITransport, AsyncClient
 from litestar import Litestar
 
 from guanxi_graphql import graphiql
@@ -19,6 +16,7 @@ from guanxi_graphql.app import compose
 from guanxi_graphql.graphiql import StaticFiles, build_page, load_assets
 from guanxi_graphql.http import GraphQLEndpoint
 from guanxi_sdk import GuanxiError
+from listening import listening
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
@@ -130,28 +128,6 @@ def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load_assets()
 
 
-@asynccontextmanager
-async def served() -> AsyncIterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Server(application(), address="127.0.0.1", port=port, interface="asgi")
-    task = asyncio.create_task(server.serve())
-    url = f"http://127.0.0.1:{port}"
-    async with AsyncClient(base_url=url, trust_env=False) as client:
-        for _ in range(100):
-            try:
-                await client.get("/health/live")
-                break
-            except TransportError:
-                await asyncio.sleep(0.05)
-    try:
-        yield url
-    finally:
-        server.stop()
-        await task
-
-
 async def test_a_real_browser_shows_it(tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -159,7 +135,7 @@ async def test_a_real_browser_shows_it(tmp_path: Path) -> None:
         if os.environ.get("GUANXI_CI") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    async with served() as url:
+    async with listening(application()) as url:
         browser = await asyncio.create_subprocess_exec(
             chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
             "--no-first-run", "--disable-background-networking", "--disable-component-update",

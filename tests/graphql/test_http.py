@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from guanxi_core.database.pool import DatabaseUnavailable
+from guanxi_core.database.outages import DatabaseUnavailable
 from guanxi_graphql.asgi import Answer
 from guanxi_graphql.execute.errors import StaleAccess
 from guanxi_graphql.headers import is_json, locale_of, media_of, wants_page
@@ -31,6 +31,7 @@ class Reply(NamedTuple):
     body: bytes = b'{"data":{"name":"guanxi"}}'
     ok: bool = True
     replayed: bool = False
+    secret: bool = False
 
 
 class FakePlatform:
@@ -60,6 +61,11 @@ class FakeEngine:
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers) or [Reply()]
         self.calls: list[dict[str, Any]] = []
+
+    async def answer(self, access: Any, request: Any, **options: Any) -> Reply:
+        return await self.execute(
+            access, request.query, request.variables, request.operation or None, **options
+        )
 
     async def execute(
         self,
@@ -207,9 +213,11 @@ async def test_a_body_may_come_in_pieces_and_a_client_may_be_unknown() -> None:
     assert client.engine.calls[0]["origin"] is None
 
 
-async def test_nobody_is_answered_who_left() -> None:
+async def test_a_body_that_breaks_off_is_not_executed() -> None:
+    """Who sends no more may still read; to who has left nothing is sent by the server."""
     client = Client()
-    assert await client.send("POST", QUERY, incomplete=True) is None
+    response = await client.send("POST", QUERY, incomplete=True)
+    assert (response.status, response.code) == (400, "BAD_REQUEST")
     assert client.engine.calls == []
 
 
@@ -390,17 +398,17 @@ async def test_a_request_error_of_graphql_is_400_only_for_the_new_media_type() -
     assert (await get(client=Client(refused))).status == 200
 
 
-@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "PATCH", "TRACE", "QUERY"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "QUERY"])
 async def test_other_methods_are_refused(method: str) -> None:
     response = await Client().send(method, QUERY)
     assert response is not None
-    assert (response.status, response.headers["allow"]) == (405, "GET, POST, OPTIONS")
+    assert (response.status, response.headers["allow"]) == (405, "GET, HEAD, POST, OPTIONS")
 
 
 async def test_options_names_the_methods_and_allows_no_foreign_origin() -> None:
     response = await Client().send("OPTIONS", headers={"origin": "https://evil.example"})
     assert response is not None
-    assert (response.status, response.headers["allow"]) == (200, "GET, POST, OPTIONS")
+    assert (response.status, response.headers["allow"]) == (200, "GET, HEAD, POST, OPTIONS")
     assert not [name for name in response.headers if name.startswith("access-control")]
 
 
@@ -456,13 +464,18 @@ async def test_a_browser_gets_the_page_without_a_token() -> None:
     assert wants_page(b"text/html, application/json;q=0.9")
 
 
-async def test_a_websocket_is_closed() -> None:
+async def test_a_server_that_stops_admits_no_websocket() -> None:
     sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await Client().endpoint({"type": "websocket"}, send, send)
+    endpoint = Client().endpoint
+    endpoint.farewell()
+    await endpoint({"type": "websocket", "headers": []}, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 

@@ -105,6 +105,10 @@ def test_ordinary_documents_pass(document: str) -> None:
         ("{ " + "name " * 21 + "}", "limit of 20 root fields: it has 21"),
         ("{ ...F } fragment F on Query { " + "name " * 21 + "}", "20 root fields: it has 21"),
         ("{ ... { " + "name " * 21 + "} }", "20 root fields: it has 21"),
+        (
+            "{ " + "xsAggregate { ...F } " * 11 + "} fragment F on X { a { b } c ... { d e } }",
+            "limit of 40 parts of aggregates: it has 44",
+        ),
         ("{ name " + "@skip(if: true) " * 51 + "}", "limit of 50 directives: it has 51"),
         ("query " + "@a " * 51 + "{ name }", "limit of 50 directives: it has 51"),
         ("query ($v: Int " + "@a " * 51 + ") { name }", "limit of 50 directives: it has 51"),

@@ -211,6 +211,28 @@ async def test_archive_and_restore(desk: Desk) -> None:
     assert len(await desk.audit()) == len(names)
 
 
+@pytest.mark.parametrize("selection", ["version name", "version name daysAlive"])
+async def test_what_is_archived_already_stays_as_it_is(desk: Desk, selection: str) -> None:
+    """Without a version, a record or an event; `daysAlive` is read in another statement."""
+    made = await _create(desk)
+    document = (
+        "mutation ($id: ID!, $version: Int) { made: %sResearcher(id: $id, version: $version) "
+        f"{{ researcher {{ {selection} archivedAt updatedAt }} errors {{ code }} }} }}"
+    )
+    for first, *again in (("restore",), ("archive", "archive"), ("restore", "restore")):
+        answer = await desk.data(document % first, id=made["id"])
+        before = await desk.state()
+        for verb in again:
+            assert await desk.data(document % verb, id=made["id"]) == answer
+            version = answer["made"]["researcher"]["version"]
+            assert await desk.data(document % verb, id=made["id"], version=version) == answer
+            stale = await desk.data(document % verb, id=made["id"], version=version + 1)
+            assert stale["made"] == {"researcher": None, "errors": [{"code": "CONFLICT"}]}
+        assert await desk.state() == before
+    assert answer["made"]["researcher"]["version"] == 3
+    assert len(await desk.outbox()) == 3
+
+
 async def test_closed_verbs_do_not_exist(desk: Desk) -> None:
     for verb in ("create", "update", "archive"):
         answer = await desk.ask(f"mutation {{ {verb}Entry {{ errors {{ code }} }} }}")

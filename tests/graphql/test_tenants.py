@@ -14,16 +14,19 @@ from pathlib import Path
 import httpx
 import pytest
 
+from guanxi_core.api_tokens import create_token
 from guanxi_core.config import Config
 from guanxi_core.database.server import Database, open_database
 from guanxi_core.discovery import discover
-from guanxi_core.identity import create_token
 from guanxi_core.migrations import ensure_migrated
 from guanxi_core.platform import Platform
 from guanxi_core.tenancy import create_tenant, set_plugin
 from serving import Running, new_home, run, serving
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no embedded server on Windows")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="no embedded server on Windows"),
+    pytest.mark.xdist_group("tenants"),  # one home for all
+]
 
 PLAIN = "{ tenant { name } customers(first: 1) { totalCount edges { node { code } } } }"
 TIER = "{ customers(first: 1) { totalCount edges { node { code tier } } } }"

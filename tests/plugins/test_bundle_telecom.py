@@ -1,7 +1,12 @@
 """The telecom bundle: it applies, and its customers come out in all four tiers."""
 
+import json
+import re
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,6 +15,7 @@ from guanxi_core.discovery import Registry
 from guanxi_core.platform import Platform
 from guanxi_customers import Activity, Customer, Employee, Office, Person, Purchase, Stewardship
 from guanxi_customers import Customers as CustomersPlugin
+from guanxi_graphql.execute.engine import Engine
 from guanxi_sdk.testing.databases import ThrowAwayDatabase
 from guanxi_tiers import Standing, Tier, Tiers
 
@@ -39,7 +45,10 @@ async def test_telecom(guanxi_database: ThrowAwayDatabase) -> None:
                     )
                 )
             )
+            purchases = list(await ctx.db.scalars(sa.select(Purchase)))
+        dashboard = await _dashboard(platform, access)
     assert 40 <= len(customers) <= 60
+    _check_dashboard(dashboard, customers, purchases)
     assert all(customer.name and customer.name_en for customer in customers)
     assert counts[Office] == 6
     assert counts[Person] >= 150
@@ -55,3 +64,39 @@ async def test_telecom(guanxi_database: ThrowAwayDatabase) -> None:
 
     assert Counter(primary) == Counter(customer.id for customer in customers)
     assert tenant.currency == "CNY"
+
+
+async def _dashboard(platform: Platform, access: Any) -> Any:
+    """What the query `Dashboard` in the guide for frontends answers."""
+    guide = (Path(__file__).parents[2] / "docs" / "frontends.md").read_text("utf-8")
+    [document] = re.findall(
+        r"^```graphql\n(query Dashboard.*?)^```$", guide, re.DOTALL | re.MULTILINE
+    )
+    reply = await Engine(platform).execute(access, document, {})
+    answer = json.loads(reply.body)
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+def _check_dashboard(found: Any, customers: list[Customer], purchases: list[Purchase]) -> None:
+    """The figures are those of the rows."""
+    aggregate = found["customersAggregate"]
+    assert aggregate["count"] == len(customers)
+    assert len(aggregate["groups"]) == min(aggregate["groupCount"], 20)
+    assert len({json.dumps(group["key"]) for group in aggregate["groups"]}) > 5
+    months: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for purchase in purchases:
+        month = purchase.ordered_on.replace(day=1).isoformat()
+        months[month][purchase.amount.currency] += purchase.amount.minor
+    by_month = {
+        group["key"]["orderedOn"]: {
+            entry["currency"]: Decimal(entry["sum"]["amount"]) * 100
+            for entry in group["values"]["amount"]
+        }
+        for group in found["purchasesAggregate"]["groups"]
+    }
+    assert by_month == months
+    assert list(by_month) == sorted(months)
+    codes = [entry["currency"] for entry in found["purchasesAggregate"]["values"]["amount"]]
+    assert codes == sorted({purchase.amount.currency for purchase in purchases})
+    assert len(codes) > 1

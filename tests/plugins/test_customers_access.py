@@ -9,6 +9,7 @@ from guanxi_customers import Customer, Customers, Employee, Office, Person, Stew
 from guanxi_graphql.execute.engine import Engine
 from guanxi_sdk.testing.app import App, global_id
 from guanxi_sdk.testing.tokens import make_token
+from guanxi_tiers import TierDecision, Tiers
 
 LIST = """{ customers(orderBy: CODE_ASC) { totalCount edges { node {
     code stewardName persons { totalCount edges { node { name phone } } } } } } }"""
@@ -28,7 +29,7 @@ async def _reader(app: App, user: str, scope: str) -> Any:
 @pytest.fixture
 async def firm(guanxi: Any) -> tuple[App, dict[str, Any]]:
     """A chief with a report and that one's report, who each look after a customer; and others."""
-    app = await guanxi(Customers())
+    app = await guanxi(Customers(), Tiers())
     rows: dict[str, Any] = {}
     north, south = [await app.add(Office(code=code, name=code)) for code in ("N", "S")]
     chief = None
@@ -87,6 +88,19 @@ async def test_scopes_follow_stewards_supervisors_and_offices(
         assert persons["data"]["employees"]["totalCount"] == 4, "colleagues are no secret"
 
 
+async def test_plugin_code_stays_in_scope(firm: tuple[App, dict[str, Any]]) -> None:
+    app, rows = firm
+    permissions = ["customers.read:team", "tiers.read:team", "tiers.write:team"]
+    token = await make_token(app.platform.pool, app.tenant, permissions, user="lead")
+    answer = await _ask(
+        app, await app.platform.authenticate(token),
+        "mutation { classifyCustomers { result { classified } errors { message } } }",
+    )  # fmt: skip
+    assert answer["data"]["classifyCustomers"] == {"result": {"classified": 2}, "errors": []}
+    decided = {row.customer_id for row in await app.all(TierDecision)}
+    assert decided == {rows["lead"].id, rows["junior"].id}
+
+
 async def test_verbs_stay_in_scope(firm: tuple[App, dict[str, Any]]) -> None:
     app, rows = firm
     access = await _reader(app, "lead", "team")
@@ -106,6 +120,14 @@ async def test_verbs_stay_in_scope(firm: tuple[App, dict[str, Any]]) -> None:
     )
     answer = await _ask(app, access, change, id=to)
     assert answer["data"]["updateEmployee"]["errors"] == [{"code": "NOT_FOUND", "path": "id"}]
+    rename = (
+        'mutation ($id: ID!) { updateCustomer(id: $id, version: 1, input: {name: "New"}) '
+        "{ customer { name } errors { code } } }"
+    )
+    answer = await _ask(app, access, rename, id=global_id(rows["junior"]))
+    assert answer["data"]["updateCustomer"]["customer"] == {"name": "New"}
+    answer = await _ask(app, access, rename, id=global_id(rows["boss"]))
+    assert answer["data"]["updateCustomer"]["errors"] == [{"code": "NOT_FOUND"}]
     create = 'mutation { createCustomer(input: {code: "x", name: "x"}) { errors { code path } } }'
     answer = await _ask(app, access, create)
     assert answer["data"]["createCustomer"]["errors"] == [{"code": "FORBIDDEN", "path": None}]

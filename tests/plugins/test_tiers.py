@@ -463,6 +463,18 @@ async def test_rights_to_classify_and_to_override_are_separate(guanxi: Boot) -> 
         await app.graphql(document, can=[*readers, right], **variables)
 
 
+async def test_whose_decision_it_is_learns_who_may_see_customers(guanxi: Boot) -> None:
+    app = await booted(guanxi)
+    c = await scenario_5(app)
+    await classify(app)
+    asked = "query ($id: ID!) { tierDecisions(where: {customerId: {eq: $id}}) { totalCount } }"
+    found = await app.graphql(asked, can=["tiers.read", "customers.read"], id=c)
+    assert found["tierDecisions"]["totalCount"] == 1
+    with pytest.raises(GraphQLFailed) as error:
+        await app.graphql(asked, can=["tiers.read"], id=c)
+    assert error.value.codes == ["FORBIDDEN"]
+
+
 async def test_a_classification_under_way_does_not_undo_an_override(guanxi: Boot) -> None:
     app = await booted(guanxi)
     c = await customer(app)

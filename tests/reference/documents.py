@@ -8,7 +8,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from graphql import (
@@ -41,6 +41,8 @@ from reference.worlds import (
     uuid_of,
 )
 
+#: What small documents are about: filters, orders and pages; or groups and figures.
+Focus = Literal["lists", "aggregates"]
 #: Where a cursor comes from: model, order, and the generator that picks a row.
 CursorOf = Callable[[type[Model], list[str], random.Random], str | None]
 
@@ -74,7 +76,7 @@ class Selection:
 OF_THE_CORE = {
     camel(name)
     for model in Guanxi.manifest.models
-    for name in (snake(model.info.name), model.info.plural)
+    for name in (snake(model.info.name), model.info.plural, f"{model.info.plural}_aggregate")
 }
 
 
@@ -86,7 +88,7 @@ class Generator:
     models: Mapping[str, type[Model]]
     choose: random.Random
     cursor_of: CursorOf
-    focused: bool = False  # small documents about lists: filters, orders, pages
+    focus: Focus | None = None  # small documents about one thing
     fields_left: int = 45
     aliases_left: int = 28
     directives_left: int = 20
@@ -98,15 +100,16 @@ class Generator:
     _spreadable: dict[tuple[str, bool], list[str]] = field(default_factory=dict)
     _costs: dict[str, int] = field(default_factory=dict)  # aliases in a fragment
     _canonical: dict[tuple[str, str], str] = field(default_factory=dict)
+    _keyed: dict[str, list[str]] = field(default_factory=dict)  # parts that keys have
     _keys: int = 0
 
     def document(self) -> Document:
         """A query with one to four root fields."""
         root = self.schema.query_type
         assert root is not None
-        if self.focused:
-            self.fields_left = 6
-        selection = self._selection(root, 5, most=1 if self.focused else 4)
+        if self.focus is not None:
+            self.fields_left = 6 if self.focus == "lists" else 12
+        selection = self._selection(root, 5, most=4 if self.focus is None else 1)
         head = "query Q" if self._variables or self._chance(0.3) else ""
         if self._variables:
             head += f"({', '.join(self._variables)})"
@@ -184,9 +187,12 @@ class Generator:
             return self._written(type_, self.choose.choice(small), 0, unique=unique)
         if type_.name == "Query":
             names = [name for name in names if not self._of_core(type_.fields[name])]
-        if type_.name == "Query" and (self.focused or self._chance(0.4)):
-            names = [name for name in names if "orderBy" in type_.fields[name].args]
+        if type_.name == "Query" and (self.focus is not None or self._chance(0.4)):
+            argument = "groupBy" if self.focus == "aggregates" else "after"
+            names = [name for name in names if argument in type_.fields[name].args]
         fit = scalars if type_.name in self.models and self._chance(0.4) else names
+        if (keyed := self._keyed.get(type_.name)) and self._chance(0.8):
+            fit = keyed
         name = self.choose.choice(fit)
         if unique and self.aliases_left <= 0:
             return "__typename"
@@ -201,7 +207,8 @@ class Generator:
 
     def _of_core(self, definition: GraphQLField) -> bool:
         """Whether a root field shows the core's own rows, of which the worlds have none."""
-        model = self.models.get(get_named_type(definition.type).name.removesuffix("Connection"))
+        listed = get_named_type(definition.type).name
+        model = self.models.get(listed.removesuffix("Connection").removesuffix("Aggregate"))
         return model is not None and model.info.plugin == "guanxi"
 
     def _written(self, type_: Any, name: str, depth: int, *, unique: bool) -> str:
@@ -241,8 +248,12 @@ class Generator:
     # --- arguments -----------------------------------------------------------------------------
 
     def _arguments(self, type_: Any, name: str, definition: GraphQLField) -> str:
-        if "orderBy" in definition.args:
+        if "groupBy" in definition.args:
+            given = self._grouping(definition)
+        elif "orderBy" in definition.args:
             given = self._page(definition)
+        elif name == "enumLabels":
+            given = {"names": self._enums()} if self._chance(0.7) else {}
         else:
             given = {
                 argument: self._make(one.type, _model_meant(self.models, type_, name, argument))
@@ -255,13 +266,20 @@ class Generator:
         ]
         return f"({', '.join(written)})" if written else ""
 
+    def _enums(self) -> list[str] | None:
+        """Names of enums, also of those that have no labels."""
+        known = [n for n, t in self.schema.type_map.items() if isinstance(t, GraphQLEnumType)]
+        several = self.choose.choice([None, 0, 1, 2, 3])
+        names = ["Nothing", *sorted(known)]
+        return None if several is None else self.choose.choices(names, k=several)
+
     def _page(self, definition: GraphQLField) -> dict[str, Any]:
         """Arguments of a connection; a cursor is one of the order asked for."""
         connection = get_named_type(definition.type).name
         model = self.models[connection.removesuffix("Connection")]
         given: dict[str, Any] = {}
         order: list[str] = []
-        if self._chance(0.7 if self.focused else 0.5):
+        if self._chance(0.7 if self.focus else 0.5):
             values = sorted(get_named_type(definition.args["orderBy"].type).values)
             order = [self.choose.choice(values) for _ in range(self.choose.choice([0, 1, 1, 2, 3]))]
             given["orderBy"] = order or None
@@ -274,14 +292,36 @@ class Generator:
             if self._chance(0.1):
                 given["last" if end == "first" else "first"] = 1 if self._chance(0.1) else None
         for name in ("after", "before"):
-            if self._chance(0.3 if self.focused else 0.15):
+            if self._chance(0.3 if self.focus else 0.15):
                 given[name] = self.cursor_of(model, order, self.choose)
                 if given[name] is not None and self._chance(0.02):
                     given[name] = self.choose.choice(["", "x", given[name][1:]])
-        if self._chance(0.8 if self.focused else 0.4):
-            given["where"] = self._where(definition.args["where"].type, 2 if self.focused else 3)
+        if self._chance(0.8 if self.focus else 0.4):
+            given["where"] = self._where(definition.args["where"].type, 2 if self.focus else 3)
         if self._chance(0.2) and "includeArchived" in definition.args:
             given["includeArchived"] = self.choose.choice([True, True, False, None])
+        return given
+
+    def _grouping(self, definition: GraphQLField) -> dict[str, Any]:
+        """Arguments of an aggregate; what it is grouped by is what keys are asked for."""
+        taken, choose = definition.args, self.choose
+        given: dict[str, Any] = {}
+        if self._chance(0.8):
+            values = sorted(get_named_type(taken["groupBy"].type).values)
+            by = [choose.choice(values) for _ in range(choose.choice([0, 1, 1, 1, 2, 2, 3]))]
+            given["groupBy"] = by or None
+            kind = get_named_type(definition.type).name
+            self._keyed[f"{kind}Key"] = [camel(name.lower()) for name in by]
+        for name, chance in (("bucket", 0.5), ("orderBy", 0.4)):
+            if self._chance(chance):
+                given[name] = self._make(taken[name].type, None)
+        if self._chance(0.3):
+            sizes = [-1, 501] if self._chance(0.03) else [0, 1, 2, 3, 500, None]
+            given["first"] = choose.choice(sizes)
+        if self._chance(0.4):
+            given["where"] = self._where(taken["where"].type, 2)
+        if self._chance(0.2) and "includeArchived" in taken:
+            given["includeArchived"] = choose.choice([True, True, False, None])
         return given
 
     def _where(self, type_: Any, depth: int) -> dict[str, Any]:

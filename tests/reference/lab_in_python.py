@@ -139,7 +139,7 @@ def roster(
 
 @_computes("Query")
 def sample(oracle: Oracle, root: None, count: int = 1) -> list[Remark]:
-    return [Remark(code=f"r{i}", weight=float(Decimal(i) / 2)) for i in range(count)]
+    return [Remark(code=f"r{i}", weight=float(Decimal(i) / 2)) for i in range(min(count, 100))]
 
 
 LAB = Computed(_functions)

@@ -16,6 +16,7 @@ from with_every_kind import Lab
 from guanxi_core.access import Access
 from guanxi_core.discovery import Registry
 from guanxi_core.editions import compose
+from guanxi_core.limits import HIGHEST, set_limits
 from guanxi_core.platform import Platform
 from guanxi_core.tenancy import create_tenant, set_plugin
 from guanxi_graphql.execute.engine import Engine
@@ -23,7 +24,7 @@ from guanxi_graphql.schema import schema_of, sdl
 from guanxi_sdk import Model, Rights
 from guanxi_sdk.testing.databases import ThrowAwayDatabase
 from guanxi_sdk.testing.tokens import make_token
-from reference.documents import Generator
+from reference.documents import Focus, Generator
 from reference.lab_in_python import LAB
 from reference.oracle import Answer, Oracle, reference_schema
 from reference.worlds import NOW, VOCABULARY, World, make_world, store
@@ -44,6 +45,11 @@ class Case:
     with_token: bool
     text: str
     variables: Sequence[Mapping[str, Any]]  # the document is executed with each in turn
+
+    @property
+    def locale(self) -> str:
+        """One of the two, for half of the cases each."""
+        return "zh" if len(self.text) % 2 else "en"
 
     def __repr__(self) -> str:
         values = "\n".join(json.dumps(one, ensure_ascii=False) for one in self.variables)
@@ -73,6 +79,7 @@ class Laboratory:
         currency = ("CNY", "JPY", "KWD")[world.number % 3]
         name = f"world-{world.number}-{secrets.token_hex(6)}"
         tenant = await create_tenant(pool, name, currency)
+        await set_limits(pool, tenant, {"cost": HIGHEST["cost"]}, HIGHEST)
         await set_plugin(pool, tenant, "lab", True)
         async with pool.connection(tenant.id) as connection:
             await store(world, connection, tenant.id)
@@ -87,22 +94,22 @@ class Laboratory:
         )
         return answer
 
-    async def case(self, choose: random.Random, *, focused: bool = False) -> Case:
-        """A random case; a focused one is small and about lists."""
+    async def case(self, choose: random.Random, *, focus: Focus | None = None) -> Case:
+        """A random case; one with a focus is small and about that."""
         number = choose.randrange(WORLDS)
         _, access = await self.world(number)
         everything = sorted(p for p in access.caller.permissions if not p.startswith("guanxi."))
         permissions = everything
-        if choose.random() < (0.4 if focused else 0.3):
+        if choose.random() < (0.4 if focus else 0.3):
             permissions = [one for one in everything if choose.random() < 0.75]
-        document = (await self.generator(number, choose, focused=focused)).document()
+        document = (await self.generator(number, choose, focus=focus)).document()
         return Case(
             number, frozenset(permissions), choose.random() < 0.5, document.text,
             document.variables,
         )  # fmt: skip
 
     async def generator(
-        self, number: int, choose: random.Random, *, focused: bool = False
+        self, number: int, choose: random.Random, *, focus: Focus | None = None
     ) -> Generator:
         """A generator of documents; their cursors are those of a world's rows."""
         world, access = await self.world(number)
@@ -117,7 +124,7 @@ class Laboratory:
         edition = access.installation.edition
         schema = schema_of(edition).graphql
         models = {n: m for n, m in edition.models.items() if m.info.plugin != "guanxi"}
-        return Generator(schema, models, choose, cursor_of, focused)
+        return Generator(schema, models, choose, cursor_of, focus)
 
     def oracle(
         self, world: World, access: Access, permissions: frozenset[str] | None = None
@@ -145,13 +152,16 @@ class Laboratory:
             token_id=access.caller.token_id if case.with_token else None,
         )
         access = Access(caller, access.installation, access.epoch)
-        reply = await self.engine.execute(access, case.text, dict(variables))
+        # What fails in each document on purpose must not switch the plugin off for the next ones.
+        self.platform.breakers.of(access.installation.tenant).success("lab", "broken")
+        reply = await self.engine.execute(access, case.text, dict(variables), locale=case.locale)
         return json.loads(reply.body)
 
     async def reference(self, case: Case) -> list[Answer]:
         """The answers of the reference executor, one for each set of variables."""
         world, access = await self.world(case.world)
         oracle = self.oracle(world, access, case.permissions)
+        oracle.locale = case.locale
         return [await oracle.answer(case.text, variables) for variables in case.variables]
 
     async def difference(self, case: Case, wanted: Sequence[Answer] | None = None) -> str | None:
@@ -222,7 +232,7 @@ async def open_laboratory(database: ThrowAwayDatabase) -> AsyncIterator[Laborato
     await database.prepare([Lab])
     registry = Registry({"lab": Lab})
     async with await Platform.open(
-        database.app_url, registry=registry, pool_size=8, clock=lambda: NOW
+        database.app_url, registry=registry, pool_size=8, clock=lambda: NOW, ceiling=HIGHEST
     ) as platform:
         yield Laboratory(platform)
 

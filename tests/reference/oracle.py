@@ -24,6 +24,7 @@ from uuid import UUID
 from graphql import (
     DocumentNode,
     FragmentDefinitionNode,
+    GraphQLEnumType,
     GraphQLError,
     GraphQLObjectType,
     GraphQLSchema,
@@ -38,10 +39,12 @@ from graphql.execution.collect_fields import collect_fields, collect_sub_fields
 from graphql.execution.values import get_argument_values, get_variable_values
 
 from guanxi_core.editions import Edition
+from guanxi_graphql.schema import schema_of
 from guanxi_sdk import Choice, Extension, Invalid, Model, Money, Refusal, Value
 from guanxi_sdk._docs import camel, snake
 from guanxi_sdk.contributions import Where
-from guanxi_sdk.model import FieldInfo
+from guanxi_sdk.info import FieldInfo
+from reference.aggregates import Aggregate, Key, Rows, Values, grouping
 from reference.worlds import Row, World
 
 #: Page size without `first` and `last`, and the largest one.
@@ -97,7 +100,6 @@ class Page:
     backward: bool
     after: list[Any] | None
     before: list[Any] | None
-    archived: bool
 
 
 @dataclass
@@ -141,6 +143,7 @@ class Oracle:
         caller: str,
         today: dt.date,
         vocabulary: Sequence[tuple[str, str, str]] = (),
+        locale: str = "en",
     ) -> None:
         self.edition = edition
         self.schema = schema
@@ -151,6 +154,7 @@ class Oracle:
         self.caller = caller
         self.today = today
         self.vocabulary = vocabulary
+        self.locale = locale
         self._plugins = {p.manifest.name: p() for p in edition.plugins}
 
     # --- documents -----------------------------------------------------------------------------
@@ -184,11 +188,13 @@ class Oracle:
             return self._of_root(name, arguments)
         if isinstance(source, Connected):
             return self._of_connection(source, parent, name)
+        if isinstance(source, Rows | Values | Key):
+            return _plain(source.get(name))
         if isinstance(source, Money):
             return source.amount if name == "amount" else source.currency
         if isinstance(source, Value):
             return _plain(getattr(source, snake(name)))
-        return source[name]
+        return _plain(source[name])
 
     def forbidden(self, parent: str, name: str, arguments: Mapping[str, Any]) -> bool:
         """Whether a field must be withheld."""
@@ -200,7 +206,8 @@ class Oracle:
     def _needs(self, parent: str, name: str, arguments: Mapping[str, Any]) -> Iterable[str]:
         if parent == "Query":
             for model in self.edition.models.values():
-                if name in (camel(snake(model.info.name)), camel(model.info.plural)):
+                plural = camel(model.info.plural)
+                if name in (camel(snake(model.info.name)), plural, f"{plural}Aggregate"):
                     yield model.info.read
             if name == "node":
                 kind = self._kind_of(arguments.get("id"))
@@ -210,7 +217,7 @@ class Oracle:
             if entry is not None and entry.contribution.needs is not None:
                 yield entry.contribution.needs.name
             return
-        model = self.edition.models.get(parent)
+        model = self.edition.models.get(parent.removesuffix("AggregateValues"))
         if model is None:
             return
         for extension in self.edition.extensions.get(model, ()):
@@ -219,7 +226,11 @@ class Oracle:
         found = self._reference(model, name)
         if found is not None:
             yield found[1].target.info.read
-        reverse = self.edition.reverses.get(model, {}).get(snake(name))
+        for owner in (model, *self.edition.extensions.get(model, ())):
+            for reference in owner.info.references.values():
+                if reference.column == snake(name):  # in conditions and orders
+                    yield reference.target.info.read
+        reverse = self._reverse(model, name.removesuffix("Aggregate"))
         if reverse is not None:
             yield reverse.model.info.read
         entry = self.edition.fields.get(model, {}).get(snake(name))
@@ -228,23 +239,25 @@ class Oracle:
 
     def refusals(self, parent: str, name: str, arguments: dict[str, Any]) -> set[str]:
         """The codes that the arguments of a field alone may be refused with."""
-        model = None
+        model, listed = None, name.removesuffix("Aggregate")
         if parent == "Query":
             model = next(
-                (m for m in self.edition.models.values() if camel(m.info.plural) == name), None
+                (m for m in self.edition.models.values() if camel(m.info.plural) == listed), None
             )
         elif parent in self.edition.models:
-            of = self.edition.models[parent]
-            reverse = self.edition.reverses.get(of, {}).get(snake(name))
+            reverse = self._reverse(self.edition.models[parent], listed)
             model = reverse.model if reverse else None
         if model is None:
             return set()
         codes = {fault.code for fault in self._faults(model, arguments.get("where"))}
         try:
-            self.page(model, arguments)
+            (self.page if name == listed else functools.partial(grouping, self))(model, arguments)
         except Refusal as error:
             codes.add(error.code)
         return codes
+
+    def _reverse(self, model: type[Model], name: str) -> Any:
+        return self.edition.reverses.get(model, {}).get(snake(name))
 
     # --- roots ---------------------------------------------------------------------------------
 
@@ -267,13 +280,33 @@ class Oracle:
                 return {"name": self.caller, "permissions": sorted(self.permissions)}
             case "vocabulary":
                 return [{"key": key, "zh": zh, "en": en} for key, zh, en in sorted(self.vocabulary)]
+            case "enumLabels":
+                return self._labels(arguments.get("names"))
         for model in self.edition.models.values():
             if name == camel(snake(model.info.name)):
                 kind = self._kind_of(arguments["id"])
                 return self._by_id(arguments["id"]) if kind is model else None
-            if name == camel(model.info.plural):
-                return self._connect(model, arguments, self.world.all(model))
+            if name.removesuffix("Aggregate") == camel(model.info.plural):
+                return self._listed(name, model, arguments, self.world.all(model))
         return self._call("Query", None, self.edition.queries[snake(name)], arguments)
+
+    def _labels(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
+        """The labels that the schema's descriptions have in both languages, as they are declared.
+
+        What is printed of a schema is in alphabetical order.
+        """
+        found, declared = [], schema_of(self.edition).choices
+        for name, enum in sorted(self.schema.type_map.items()):
+            if not isinstance(enum, GraphQLEnumType) or not (names is None or name in names):
+                continue
+            told = {key: (one.description or "").split(" · ") for key, one in enum.values.items()}
+            if all(len(parts) == 2 for parts in told.values()):
+                values = [
+                    {"value": one.name, "label": told[one.name][self.locale != "zh"]}
+                    for one in declared[name]
+                ]
+                found.append({"name": name, "values": values})
+        return found
 
     def _kind_of(self, identity: Any) -> type[Model] | None:
         kinds = [m for m in self.edition.models.values() if self._decode(m, identity)]
@@ -318,11 +351,11 @@ class Oracle:
         if found is not None:
             owner, reference = found
             return self.world.find(reference.target, self._read(row, owner, reference.column))
-        reverse = self.edition.reverses.get(model, {}).get(attribute)
+        reverse = self._reverse(model, name.removesuffix("Aggregate"))
         if reverse is not None:
             column = reverse.reference.column
             rows = [other for other in self.world.all(reverse.model) if other[column] == row.id]
-            return self._connect(reverse.model, arguments, rows)
+            return self._listed(name, reverse.model, arguments, rows)
         entry = self.edition.fields.get(model, {}).get(attribute)
         if entry is not None:
             return self._call(model.info.name, row, entry, arguments)
@@ -343,6 +376,11 @@ class Oracle:
             if snake(name) in owner.info.references:
                 return owner, owner.info.references[snake(name)]
         return None
+
+    def reference(self, model: type[Model], name: str) -> tuple[type[Model], str] | None:
+        """The target and the column of a reference, if that is what a field is."""
+        found = self._reference(model, name)
+        return (found[1].target, found[1].column) if found else None
 
     def _read(self, row: Row, owner: type[Model] | type[Extension], attribute: str) -> Any:
         if issubclass(owner, Extension):
@@ -544,7 +582,48 @@ class Oracle:
         found = self._reference(model, camel(attribute.removesuffix("_id")))
         return model if attribute == "id" or found is None else found[1].target
 
-    # --- connections ---------------------------------------------------------------------------
+    # --- connections and aggregates ------------------------------------------------------------
+
+    def permit_order(self, model: type[Model], attribute: str) -> None:
+        """Refuse to sort or group by what the caller may not see."""
+        if self.forbidden(model.info.name, camel(attribute), {}):
+            raise Denied
+
+    def demand(self, model: type[Model], name: str) -> None:
+        """Withhold a field that the caller may not see."""
+        if self.forbidden(model.info.name, name, {}):
+            raise Withheld
+
+    @staticmethod
+    def place(key: Any, *, turned: bool) -> tuple[Any, ...]:
+        """Where a key stands in an order: an empty one last, whatever the direction."""
+        value = _key(key)
+        return (value is None, _Turned(value) if turned else value)
+
+    def _listed(
+        self, name: str, model: type[Model], arguments: dict[str, Any], rows: Iterable[Row]
+    ) -> Any:
+        """The connection or the aggregate of some rows."""
+        if not name.endswith("Aggregate"):
+            return self._connect(model, arguments, rows)
+        try:
+            by = grouping(self, model, arguments)
+            self.permit(model, arguments.get("where"))
+        except Refusal as error:
+            self._refused = True
+            raise GraphQLError("refused", extensions={"code": error.code}) from None
+        return Aggregate(self, model, self._meeting(model, arguments, rows), by)
+
+    def _meeting(
+        self, model: type[Model], arguments: Mapping[str, Any], rows: Iterable[Row]
+    ) -> list[Row]:
+        archived = bool(arguments.get("includeArchived"))
+        return [
+            row
+            for row in rows
+            if (archived or row["archived_at"] is None)
+            and self.meets(model, row, arguments.get("where"))
+        ]
 
     def page(self, model: type[Model], arguments: Mapping[str, Any]) -> Page:
         """The arguments of a connection, or the refusal they deserve."""
@@ -560,8 +639,7 @@ class Oracle:
         for name in dict.fromkeys(names):
             attribute, _, direction = name.rpartition("_")
             attribute = attribute.lower()
-            if self.forbidden(model.info.name, camel(attribute), {}):
-                raise Denied
+            self.permit_order(model, attribute)
             keys.append((attribute, direction == "DESC"))
             if attribute == "id":
                 break
@@ -569,7 +647,7 @@ class Oracle:
             keys.append(("id", keys[-1][1] if keys else False))
         page = Page(
             model, arguments.get("where"), keys, ",".join(names) or "id", size, backward, None,
-            None, bool(arguments.get("includeArchived")),
+            None,
         )  # fmt: skip
         for end in ("after", "before"):
             if arguments.get(end) is not None:
@@ -585,11 +663,7 @@ class Oracle:
         except Refusal as error:
             self._refused = True
             raise GraphQLError("refused", extensions={"code": error.code}) from None
-        wanted = [
-            row
-            for row in rows
-            if (page.archived or row["archived_at"] is None) and self.meets(model, row, page.where)
-        ]
+        wanted = self._meeting(model, arguments, rows)
         keyed = {row.id: self._position(page, self._keys(page, row)) for row in wanted}
         wanted.sort(key=lambda row: keyed[row.id])
         cut = [
@@ -609,7 +683,7 @@ class Oracle:
     def _position(page: Page, keys: Sequence[Any]) -> tuple[Any, ...]:
         """Where keys stand in a page's order: empty ones last, whatever the direction."""
         return tuple(
-            (key is None, _Turned(key) if descending else key)
+            Oracle.place(key, turned=descending)
             for key, (_, descending) in zip(keys, page.keys, strict=True)
         )
 

@@ -29,7 +29,7 @@ from with_every_kind import (
 )
 
 from guanxi_sdk import Extension, Model, Money
-from guanxi_sdk.model import FieldInfo
+from guanxi_sdk.info import FieldInfo
 
 #: Models in the order in which their rows can be inserted, and how many rows there are at most.
 MODELS: tuple[tuple[type[Model], int], ...] = (

@@ -11,8 +11,10 @@ from textwrap import dedent
 import pytest
 from uuid_utils.compat import uuid7
 from with_contacts import Address, Contact, ContactHooks, Contacts, Warmth
+from with_deliveries import Parcels, Trace
 from with_notes import READ, WRITE, Note, NoteAdded, Notes, NotesSettings
 
+import guanxi_sdk
 from guanxi_core.tenancy import enabled_plugins
 from guanxi_sdk import Money, NotFound, PluginError
 from guanxi_sdk.testing import App, Boot, Clock, GraphQLFailed, global_id
@@ -184,3 +186,15 @@ def test_without_pytest_asyncio_other_tests_still_run(tmp_path):
         cwd=tmp_path, PYTHONPATH=str(tmp_path / "hide"),
     )  # fmt: skip
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+async def test_schedules_wait_from_the_beginning(guanxi: Boot) -> None:
+    app = await guanxi(Parcels(), now=dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC))
+    app.clock.advance(days=1)
+    assert await app.deliver() == 1
+    assert [trace.handler for trace in await app.all(Trace)] == ["nightly"]
+
+
+def test_global_ids_are_made_of_model_and_id() -> None:
+    row = Contact(name="Ada", id=uuid7())
+    assert guanxi_sdk.global_id(Contact, row.id) == global_id(row) == f"contact_{row.id}"

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import types
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -18,6 +19,7 @@ from guanxi_sdk import (
     Model,
     Money,
     NoSettings,
+    Outside,
     Permission,
     Plugin,
     PluginError,
@@ -168,6 +170,18 @@ async def answering(self) -> list[str]:
     """Do."""
 
 
+async def batch(self, ctx: Context, contacts: Sequence[Contact]) -> list[str]:
+    """Do."""
+
+
+async def within_a_transaction(self, ctx: Context, event: ContactMerged) -> None:
+    """Do."""
+
+
+async def outside_any(self, ctx: Outside, event: ContactMerged) -> None:
+    """Do."""
+
+
 @pytest.mark.parametrize(
     ("decorate", "function", "message"),
     [
@@ -179,6 +193,17 @@ async def answering(self) -> list[str]:
         (field(Contact), blocking, "does I/O"),
         (on(ContactMerged), blocking, "does I/O"),
         (query(), short, "must take (self, ctx, …)"),
+        (
+            on(ContactMerged, outside=True),
+            within_a_transaction,
+            "is called outside any transaction: annotate ctx as Outside",
+        ),
+        (on(ContactMerged), outside_any, "takes an Outside: say outside=True, or annotate ctx as"),
+        (
+            field(Contact, columns=("name", "nick")),
+            batch,
+            "columns= names 'nick', which Contact does not have: it has id, name, email",
+        ),
         (field(Contact), undocumented, "needs a docstring"),
         (sql_field(Contact), waiting, "answers at once: declare it with plain `def`"),
         (sql_field(Contact), with_self, "must take (row, ambient, …) without self"),
@@ -189,6 +214,12 @@ def test_mistakes_in_a_contribution(decorate, function, message):
     with pytest.raises(PluginError) as refused:
         make(namespace={"thing": decorate(function)})
     assert f"thing() {message}" in str(refused.value).replace("thing(): ", "thing() ")
+
+
+def test_handlers_take_what_they_are_given():
+    makes = {"here": on(ContactMerged)(within_a_transaction)}
+    makes["there"] = on(ContactMerged, outside=True)(outside_any)
+    assert [one.outside for one in make(namespace=makes).manifest.contributions] == [False, True]
 
 
 def nothing() -> None:
@@ -304,6 +335,24 @@ class TestModels:
 
                 label: Mapped[str] = mapped_column()
 
+        def a_confidentiality():
+            class M(Model, plugin="m9"):
+                """Doc."""
+
+                label: Mapped[str] = column(confidentiality="CONFIDENTIAL")
+
+        def a_column_to_be_within():
+            class M(Model, plugin="m10", within="contact_id"):
+                """Doc."""
+
+                contact_id: Mapped[UUID] = reference(Contact)
+
+        def nothing_to_be_within():
+            class M(Model, plugin="m11", within="nobody_id"):
+                """Doc."""
+
+                label: Mapped[str]
+
         def a_postponed_annotation():
             members = {"__doc__": "Doc.", "__module__": __name__}
             members["__annotations__"] = {"label": "Mapped[str]"}
@@ -316,6 +365,15 @@ class TestModels:
         yield a_uuid, "M.contact_id is a UUID: declare it with reference(Model)"
         yield a_key, "key='code' is not one of its attributes"
         yield a_column_of_sqlalchemy, "M.label: use column() or reference() from the SDK"
+        yield (
+            a_confidentiality,
+            (
+                "column(confidentiality='CONFIDENTIAL') is no level: write one of "
+                "Confidentiality.PUBLIC, Confidentiality.INTERNAL"
+            ),
+        )
+        yield a_column_to_be_within, "no reference to another model: write 'contact'."
+        yield nothing_to_be_within, "within='nobody_id' is no reference to another model."
         yield a_postponed_annotation, "remove `from __future__ import annotations`"
 
     @pytest.mark.parametrize(("mistake", "message"), list(mistakes()))

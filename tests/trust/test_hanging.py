@@ -1,7 +1,6 @@
 """Row 7, what cannot be interrupted: a busy loop ends with its worker, and another one serves."""
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -10,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from guanxi_graphql.heart import Heart
-from serving import new_home, run, serving, wait_for
+from figures import LONG, Figure
+from guanxi_core.heart import Heart
+from serving import install, new_home, run, serving, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no embedded server on Windows")
 
@@ -34,16 +34,11 @@ class Hang(guanxi_sdk.Plugin, name="hang"):
 @pytest.fixture
 def installed(tmp_path: Path) -> str:
     """A folder for PYTHONPATH in which the plugin is installed."""
-    (tmp_path / "guanxi_hang.py").write_text(PLUGIN)
-    info = tmp_path / "guanxi_hang-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guanxi-hang\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[guanxi]\nhang = guanxi_hang:Hang\n")
-    return str(tmp_path)
+    return install(tmp_path, "hang", "Hang", PLUGIN)
 
 
-@pytest.mark.skipif(not os.environ.get("GUANXI_TRUST"), reason="takes long: make trust")
-def test_a_worker_that_hangs_is_replaced(installed: str) -> None:
+@pytest.mark.skipif(not LONG, reason="takes long: make trust")
+def test_a_worker_that_hangs_is_replaced(installed: str, figure: Figure) -> None:
     with new_home() as home:
         for command in (
             ("tenant", "create", "acme"), ("enable", "hang", "--tenant", "acme"),
@@ -65,19 +60,21 @@ def test_a_worker_that_hangs_is_replaced(installed: str) -> None:
             assert "guanxi_hang.py" in line
             assert "in hang" in line
             assert running.stop() == 0
+    figure(7, "a busy loop ends with its worker, another serves", "replaced, cause in the log")
 
 
 def test_a_loop_that_does_not_turn_ends_the_process_and_says_where() -> None:
     script = """
 import asyncio
-from guanxi_graphql import app, heart
-app._log_plainly()
+from guanxi_core import heart
+from guanxi_core.telemetry import logs
+logs.configure()
 heart._SETTLED = 0.2
 async def endless():
     while True:
         pass
 async def main():
-    async with heart.Heart(0.3).run(None):
+    async with heart.Heart(0.3).run():
         await endless()
 asyncio.run(main())
 """
@@ -93,10 +90,10 @@ def test_where_threads_stand_still_too_the_timer_of_c_ends_the_worker() -> None:
     """A pattern that backtracks for ever holds the interpreter."""
     script = """
 import asyncio, re
-from guanxi_graphql import heart
+from guanxi_core import heart
 heart._SETTLED = heart._GRACE = 0.2
 async def main():
-    async with heart.Heart(0.3).run(None):
+    async with heart.Heart(0.3).run():
         await asyncio.sleep(0.3)
         re.match("(a+)+b", "a" * 60)
 asyncio.run(main())
@@ -112,7 +109,7 @@ asyncio.run(main())
 async def test_the_heart_tells_how_long_the_loop_stood_still() -> None:
     heart = Heart(0)
     threads = threading.active_count()
-    async with heart.run(None):  # type: ignore[arg-type]
+    async with heart.run():
         await asyncio.sleep(0.01)
         assert heart.longest_pause() < 0.2
         threading.Event().wait(0.8)

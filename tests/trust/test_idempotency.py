@@ -4,7 +4,6 @@ conflict; survives restart; kept >= 24 h".
 
 import asyncio
 import datetime as dt
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +15,8 @@ import httpx
 import msgspec
 import pytest
 
+from figures import LONG, Figure
+from guanxi_core.database.connections import connect
 from guanxi_core.discovery import discover
 from guanxi_core.idempotency import forget_replies
 from guanxi_core.platform import Platform
@@ -26,9 +27,10 @@ from guanxi_graphql.asgi import Answer
 from guanxi_graphql.execute.engine import Engine, Reply
 from guanxi_graphql.http import GraphQLEndpoint
 from guanxi_sdk import Context, Invalid, Plugin, Rights, mutation
+from guanxi_sdk.testing.databases import ThrowAwayDatabase
 
-ROUNDS = 50 if os.environ.get("GUANXI_TRUST") else 3
-KILLS = 20 if os.environ.get("GUANXI_TRUST") else 1
+ROUNDS = 50 if LONG else 2
+KILLS = 20 if LONG else 1
 
 CREATE = """mutation Create($code: String!, $name: String!) {
   createCustomer(input: {code: $code, name: $name}) { customer { id code version } errors { code } }
@@ -89,7 +91,7 @@ def codes(reply: Reply) -> list[str]:
     return [error["extensions"]["code"] for error in errors]
 
 
-async def test_a_hundred_at_once_are_one(desk: Desk) -> None:
+async def test_a_hundred_at_once_are_one(desk: Desk, figure: Figure) -> None:
     await desk.app.token()  # makes the one token that all use
     for number in range(ROUNDS):
         before = await desk.count("guanxi_audit"), await desk.count("guanxi_outbox")
@@ -102,6 +104,7 @@ async def test_a_hundred_at_once_are_one(desk: Desk) -> None:
         assert await desk.count("customers_customer") == number + 1
         after = await desk.count("guanxi_audit"), await desk.count("guanxi_outbox")
         assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1]
+    figure(8, "100 parallel, one key: 1 effect, equal replies", f"{ROUNDS} × 100: 1 effect, equal")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ async def test_a_hundred_at_once_are_one(desk: Desk) -> None:
     ids=["variables", "document", "operation"],
 )
 async def test_another_request_with_the_same_key_is_a_conflict(
-    desk: Desk, change: dict[str, Any]
+    desk: Desk, change: dict[str, Any], figure: Figure
 ) -> None:
     can = ["customers.read", "customers.write"]
     first = await desk.ask(b"k", code="C", name="Ada", can=can)
@@ -124,6 +127,7 @@ async def test_another_request_with_the_same_key_is_a_conflict(
     assert (other.ok, codes(other)) == (False, ["CONFLICT"])
     again = await desk.ask(b"k", code="C", name="Ada", can=can)
     assert (again.body, again.replayed) == (first.body, True)
+    figure(8, "another body: conflict", "CONFLICT")
 
 
 async def test_a_reply_is_not_shown_to_who_has_lost_rights(desk: Desk) -> None:
@@ -159,7 +163,7 @@ async def test_refusals_are_repeated_and_failures_are_not(desk: Desk) -> None:
     assert (await desk.ask(b"refused", verb, code="wrong")).replayed
     taken = await desk.ask(b"one", code="C", name="Ada"), await desk.ask(b"two", code="C", name="A")
     assert data(taken[1])["createCustomer"]["errors"] == [{"code": "ALREADY_EXISTS"}]
-    assert (await desk.ask(b"two", code="C", name="A")) == (taken[1].body, True, True)
+    assert (await desk.ask(b"two", code="C", name="A")) == (taken[1].body, True, True, True)
     Fickle.failing = True
     assert codes(await desk.ask(b"failed", verb, code="fine")) == ["PLUGIN_FAILED"]
     assert await desk.count("customers_customer") == 1
@@ -167,7 +171,7 @@ async def test_refusals_are_repeated_and_failures_are_not(desk: Desk) -> None:
     done = await desk.ask(b"failed", verb, code="fine")
     assert not done.replayed
     assert data(done)["tryIt"]["errors"] == []
-    assert (await desk.ask(b"failed", verb, code="fine")) == (done.body, True, True)
+    assert (await desk.ask(b"failed", verb, code="fine")) == (done.body, True, True, True)
     assert await desk.count("customers_customer") == 2
     assert await desk.count("guanxi_audit WHERE action = 'fickle.try_it'") == 1
 
@@ -199,11 +203,25 @@ async def test_queries_ignore_the_key_and_bad_keys_are_named(desk: Desk) -> None
     assert not codes(await desk.ask(b"!" * 255, code="C", name="Ada"))
 
 
-async def test_replies_are_kept_for_a_day(desk: Desk) -> None:
+async def test_replies_are_kept_for_a_day(
+    desk: Desk, guanxi_database: ThrowAwayDatabase, figure: Figure
+) -> None:
     await desk.ask(b"k", code="C", name="Ada")
     pool = desk.app.platform.pool
     await forget_replies(pool)
     assert await desk.count("guanxi_idempotency") == 1
+    owner = await connect(guanxi_database.owner_url)
+    try:
+        aged = "SET at = now() - interval '23 hours 59 minutes' WHERE tenant_id = $1"
+        tenant = desk.app.tenant.id
+        await owner.execute("SELECT set_config('guanxi.tenant', $1, false)", str(tenant))
+        done = await owner.execute(f"UPDATE guanxi_idempotency {aged}", tenant)
+        assert done == "UPDATE 1"
+    finally:
+        await owner.close()
+    await forget_replies(pool)
+    assert (await desk.ask(b"k", code="C", name="Ada")).replayed
+    figure(8, "kept ≥ 24 h", "replayed after 23 h 59 min")
     await forget_replies(pool, dt.timedelta(0))
     assert await desk.count("guanxi_idempotency") == 0
 
@@ -260,7 +278,7 @@ async def claimed(app: Any, code: str) -> AsyncIterator[None]:
             raise Undone
 
 
-async def test_a_process_killed_between_two_fields(guanxi: Any) -> None:
+async def test_a_process_killed_between_two_fields(guanxi: Any, figure: Figure) -> None:
     """Rows 8 and 4: what is repeated goes on where it was cut off, and the audit verifies."""
     desk = Desk(await guanxi(Customers()))
     pool, tenant = desk.app.platform.pool, desk.app.tenant
@@ -283,12 +301,14 @@ async def test_a_process_killed_between_two_fields(guanxi: Any) -> None:
         assert not codes(again)
         made = data(again)
         assert [made["first"]["errors"], made["second"]["errors"]] == [[], []]
-        assert await desk.ask(b"killed " + a.encode(), TWO, a=a, b=b) == (again.body, True, True)
+        third = await desk.ask(b"killed " + a.encode(), TWO, a=a, b=b)
+        assert third == (again.body, True, True, True)
         assert await desk.count("customers_customer") == 2 * (number + 1)
     await seal(pool)
     verdict = await verify(pool, tenant)
     assert (verdict.unsealed, verdict.broken) == (0, None)
     assert await desk.count("guanxi_audit WHERE model = 'Customer'") == 2 * KILLS
+    figure(8, "survives restart and kill", f"{KILLS} processes killed half-way, each done once")
 
 
 def test_customers_are_installed() -> None:

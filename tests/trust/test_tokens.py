@@ -1,4 +1,4 @@
-"""Rows 13 and 14, and the tokens of row 20.
+"""Rows 13, 14 and 20, as far as tokens go.
 
 13: a request forged by another site (GET, text/plain, form, multipart) executes nothing.
 14: nobody gets another user's rights by a token; revocation is effective at the next request;
@@ -9,7 +9,6 @@
 import datetime as dt
 import hashlib
 import json
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -20,8 +19,8 @@ import pytest
 from httpx import ASGITransport, AsyncClient, Response
 from with_misbehaviour import Desk
 
-from databases import Scratch
-from guanxi_core import identity
+from figures import LONG, Figure
+from guanxi_core import api_tokens, identity
 from guanxi_core.access import StaleAccess
 from guanxi_core.discovery import Registry
 from guanxi_core.issuers import Issuer
@@ -36,7 +35,7 @@ from guanxi_sdk.testing.app import App
 from issuing import issuing
 
 Boot = Any
-LONG = bool(os.environ.get("GUANXI_TRUST"))
+REVIVED = "clocks ± 1 day: no token revived"
 WHO = "{ viewer { name } tenant { name } }"
 
 
@@ -87,8 +86,10 @@ BODIES = [
 ADDRESSES = ["/graphql", f"/graphql?query={quote(WRITE)}"]
 
 
-async def test_row_13_nothing_that_a_form_can_send_is_executed(server: Server) -> None:
-    token = await server.app.token()
+async def test_row_13_nothing_that_a_form_can_send_is_executed(
+    server: Server, figure: Figure
+) -> None:
+    token, tried = await server.app.token(), 0
     for method in ("POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
         for address in ADDRESSES:
             for media in SIMPLE_TYPES if method == "POST" else [None, "application/json"]:
@@ -99,6 +100,7 @@ async def test_row_13_nothing_that_a_form_can_send_is_executed(server: Server) -
                     answer = await server.client.request(
                         method, address, content=body, headers=headers
                     )
+                    tried += 1
                     assert answer.status_code < 500
                     assert b'"data":{' not in answer.content
     cookie = {"cookie": f"authorization=Bearer {token}; token={token}"}
@@ -112,19 +114,20 @@ async def test_row_13_nothing_that_a_form_can_send_is_executed(server: Server) -
     assert (await server.ask(token, counted)).json()["data"]["cards"]["totalCount"] == 0
     assert (await server.ask(token, WRITE)).json()["data"]["createCard"]["card"]
     assert (await server.ask(token, counted)).json()["data"]["cards"]["totalCount"] == 1
+    figure(13, "0 executed by GET, text/plain, form, multipart", f"{tried} requests, 0 executed")
 
 
 # --- 14: tokens ----------------------------------------------------------------------------------
 
 
-async def test_row_14_nobody_gets_anothers_rights(server: Server) -> None:
+async def test_row_14_nobody_gets_anothers_rights(server: Server, figure: Figure) -> None:
     platform = server.app.platform
     other = await create_tenant(platform.pool, f"other-{secrets.token_hex(4)}")
     tokens = {}
     for tenant in (server.app.tenant, other):
         for name in ("ada", "bob"):
             await identity.create_user(platform.pool, tenant, name, roles=["readonly"])
-            token = await identity.create_token(platform.pool, tenant, user=name)
+            token = await api_tokens.create_token(platform.pool, tenant, user=name)
             tokens[token] = {"viewer": {"name": name}, "tenant": {"name": tenant.name}}
     for _ in range(50 if LONG else 3):
         for token, expected in tokens.items():
@@ -141,9 +144,15 @@ async def test_row_14_nobody_gets_anothers_rights(server: Server) -> None:
         if wrong.strip() in tokens:
             continue
         assert answer.status_code == 401, wrong
+    figure(
+        14, "0 cross-user",
+        f"{50 if LONG else 3} × {len(tokens)} tokens by turns, {len(mixed)} mixtures, 0 cross-user",
+    )  # fmt: skip
 
 
-async def test_row_14_what_is_revoked_ends_at_the_next_request(server: Server) -> None:
+async def test_row_14_what_is_revoked_ends_at_the_next_request(
+    server: Server, figure: Figure
+) -> None:
     app, pool = server.app, server.app.platform.pool
     await identity.create_user(pool, app.tenant, "ada", roles=["admin"])
 
@@ -152,14 +161,14 @@ async def test_row_14_what_is_revoked_ends_at_the_next_request(server: Server) -
             await connection.execute("UPDATE guanxi_user SET archived_at = now()")
 
     async def revoke(token: str, token_id: Any) -> None:
-        await identity.revoke_token(pool, app.tenant, token_id)
+        await api_tokens.revoke_token(pool, app.tenant, token_id)
 
     async def demote(token: str, token_id: Any) -> None:
         async with pool.connection(app.tenant.id) as connection:
             await connection.execute("DELETE FROM guanxi_user_role")
 
     for end, write in ((revoke, WRITE), (demote, WRITE), (archive, WHO)):
-        token = await identity.create_token(pool, app.tenant, user="ada")
+        token = await api_tokens.create_token(pool, app.tenant, user="ada")
         assert (await server.ask(token)).status_code == 200
         access = app.platform.cached(token)
         assert access is not None
@@ -169,6 +178,7 @@ async def test_row_14_what_is_revoked_ends_at_the_next_request(server: Server) -
         if end is demote:
             assert answer.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
     assert (await app.graphql("{ cards { totalCount } }"))["cards"]["totalCount"] == 0
+    figure(14, "revocation effective at the next request", "revoked, demoted, archived: the next")
 
 
 async def test_row_14_guessing_is_slow_and_holds_up_nobody_else(server: Server) -> None:
@@ -187,7 +197,8 @@ async def test_row_14_guessing_is_slow_and_holds_up_nobody_else(server: Server) 
         assert (await Server(server.app, client, server.endpoint).ask(fresh)).status_code == 200
 
 
-async def test_row_14_a_token_is_found_by_its_digest_alone(server: Server) -> None:
+@pytest.mark.alone
+async def test_row_14_a_token_is_found_by_its_digest_alone(server: Server, figure: Figure) -> None:
     """What is compared is a digest of what was sent, so timing tells nothing about a token."""
     good = await server.app.token()
     near = [good[:n] + ("A" if good[n] != "A" else "B") + good[n + 1 :] for n in (3, 20, 45)]
@@ -195,10 +206,12 @@ async def test_row_14_a_token_is_found_by_its_digest_alone(server: Server) -> No
     for _ in range(400 if LONG else 25):
         for token in near:
             began = time.perf_counter()
-            assert await identity.authenticate(server.app.platform.pool, token) is None
+            assert await api_tokens.authenticate(server.app.platform.pool, token) is None
             times[token].append(time.perf_counter() - began)
-    medians = sorted(sorted(taken)[len(taken) // 2] for taken in times.values())
-    assert medians[-1] < 2 * medians[0]
+    typical = sorted(sorted(taken)[len(taken) // 10] for taken in times.values())
+    ratio = typical[-1] / typical[0]
+    assert ratio < 2
+    figure(14, "constant-time compare", f"wrong at 3rd, 20th, 45th: within {ratio:.2f} ×")
 
 
 async def test_the_limit_of_a_token_is_told_in_standard_headers(guanxi: Boot) -> None:
@@ -235,39 +248,46 @@ def test_buckets_fill_again() -> None:
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-async def test_row_20_a_workers_clock_revives_no_token(server: Server, days: int) -> None:
+async def test_row_20_a_workers_clock_revives_no_token(
+    server: Server, days: int, figure: Figure
+) -> None:
     """The database's clock decides, so a worker whose clock is wrong changes nothing."""
-    app = server.app
-    token = await identity.create_token(
-        app.platform.pool, app.tenant, role="admin", expires_in=dt.timedelta(milliseconds=300)
-    )
-    lasting = await identity.create_token(
+    app, life = server.app, 0.15
+    lasting = await api_tokens.create_token(
         app.platform.pool, app.tenant, role="admin", expires_in=dt.timedelta(hours=1)
     )
-    assert (await server.ask(token)).status_code == 200
+    status = 0
+    while status != 200:  # on a busy machine it may be over before it was ever used
+        life *= 2
+        token = await api_tokens.create_token(
+            app.platform.pool, app.tenant, role="admin", expires_in=dt.timedelta(seconds=life)
+        )
+        status = (await server.ask(token)).status_code
     app.clock.advance(days=days)
     assert (await server.ask(lasting)).status_code == 200
-    time.sleep(0.31)  # noqa: ASYNC251  the database's clock goes on
+    time.sleep(life)  # noqa: ASYNC251  the database's clock goes on
     assert (await server.ask(token)).status_code == 401
     assert (await server.ask(lasting)).status_code == 200
+    figure(20, REVIVED, "a worker's clock, 0 revived")
 
 
-async def test_row_20_what_was_seen_to_be_over_stays_so(server: Server, database: Scratch) -> None:
+async def test_row_20_what_was_seen_to_be_over_stays_so(server: Server, figure: Figure) -> None:
     """A database whose clock is set back is the same as tokens whose end moves on."""
     app, pool = server.app, server.app.platform.pool
-    token = await identity.create_token(
+    token = await api_tokens.create_token(
         pool, app.tenant, role="admin", expires_in=dt.timedelta(milliseconds=1)
     )
     assert (await server.ask(token)).status_code == 401
-    rows = [t for t in await identity.list_tokens(pool, app.tenant) if t.expires_at]
+    rows = [t for t in await api_tokens.list_tokens(pool, app.tenant) if t.expires_at]
     assert [t.revoked_at == t.expires_at for t in rows] == [True]
     async with pool.connection(app.tenant.id) as connection:
         assert not await connection.fetchval(
             "SELECT count(*) FROM guanxi_stamp WHERE expires_at < 'infinity'"
         )
+    figure(20, REVIVED, "the database's clock set back, 0 revived")
 
 
-async def test_row_20_nor_does_an_issuers_token_come_back(guanxi: Boot) -> None:
+async def test_row_20_nor_does_an_issuers_token_come_back(guanxi: Boot, figure: Figure) -> None:
     app = await guanxi(Desk())
     now = int(time.time())
     with issuing() as issuer:
@@ -294,3 +314,4 @@ async def test_row_20_nor_does_an_issuers_token_come_back(guanxi: Boot) -> None:
             with pytest.raises(StaleAccess):
                 async with platform.context(newer) as ctx:
                     await ctx.raw()
+    figure(20, REVIVED, "an issuer's tokens, 0 revived")

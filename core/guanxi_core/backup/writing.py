@@ -20,7 +20,7 @@ from guanxi_core.backup.contents import (
     parts_of,
     summary_of,
 )
-from guanxi_core.database.pool import connect
+from guanxi_core.database.connections import connect
 from guanxi_core.migrations.current import revisions
 
 _SEQUENCES: Final = """

@@ -30,10 +30,14 @@ _COMMANDS: Final[Mapping[str, tuple[str | None, str]]] = {
     "enable": ("guanxi_core.cli.plugins:enable", "Switch a plugin on for a tenant."),
     "disable": ("guanxi_core.cli.plugins:disable", "Switch a plugin off for a tenant."),
     "import": ("guanxi_core.cli.importing:import_", "Import a CSV file."),
+    "export": (None, "Export rows as JSON Lines or CSV."),
     "backup": ("guanxi_core.cli.backup:backup", "Write all tenants to a file."),
     "restore": ("guanxi_core.cli.backup:restore", "Fill an empty database from a backup."),
     "audit": ("guanxi_core.cli.audit:audit", "Verify the audit."),
-    "schema": (None, "Print a tenant's GraphQL schema."),
+    "erase": ("guanxi_core.cli.erasing:erase", "Erase what is kept about a person."),
+    "schema": (None, "Print a tenant's GraphQL schema, or compare it."),
+    "operations": (None, "Register what clients may ask for."),
+    "limits": ("guanxi_core.cli.limits:limits", "Show or set the limits of requests."),
     "doctor": ("guanxi_core.cli.doctor:doctor", "Check database, migrations and plugins."),
 }
 _GROUP: Final = "guanxi.commands"

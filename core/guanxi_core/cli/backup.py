@@ -31,6 +31,8 @@ def restore(file: Path, as_json: bool) -> None:
     The plugins whose tables are in FILE must be installed.
     """
     _print(asyncio.run(_restore(file)), f"restored from {file}", as_json)
+    if not as_json:
+        click.echo("Whoever was erased since the backup was made is back: erase them again.")
 
 
 async def _backup(file: Path) -> "Summary":

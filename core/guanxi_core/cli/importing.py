@@ -92,8 +92,9 @@ async def _import(
             guanxi.database.app_url, registry=guanxi.registry, pool_size=2
         ) as platform:
             access = await platform.system_access(found, operator())
+            edition = access.installation.edition
             plan = plan_import(
-                model, access.installation.edition.models.values(), document,
+                model, edition.models.values(), document, custom=edition.custom,
                 encoding=encoding, delimiter=delimiter,
             )  # fmt: skip
             return await import_file(platform, access, plan, file, progress=progress, **options)

@@ -17,9 +17,14 @@ import rich_click as click
     "--downgrade", "back", nargs=2, metavar="PLUGIN REVISION",
     help="Take one plugin back to a revision; 'base' drops its tables and their data.",
 )  # fmt: skip
+@click.option("--search", is_flag=True, help="Also make anew what all rows are found by.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def migrate(new: tuple[str, str] | None, back: tuple[str, str] | None, as_json: bool) -> None:
+def migrate(
+    new: tuple[str, str] | None, back: tuple[str, str] | None, search: bool, as_json: bool
+) -> None:
     """Make or update the tables of the core and of all installed plugins.
+
+    Rows that a field is searched by for the first time are made ready for it.
 
     A plugin that fails is left as it was, with those that require it; the others go on. Needs the
     address of the tables' owner (GUANXI_OWNER_DATABASE_URL) unless the database is embedded.
@@ -31,11 +36,11 @@ def migrate(new: tuple[str, str] | None, back: tuple[str, str] | None, as_json: 
     elif back:
         asyncio.run(_downgrade(*back, as_json))
     else:
-        asyncio.run(_migrate(as_json))
+        asyncio.run(_migrate(search, as_json))
 
 
-async def _migrate(as_json: bool) -> None:
-    from guanxi_core.cli.printing import print_json
+async def _migrate(search: bool, as_json: bool) -> None:
+    from guanxi_core.cli.printing import print_json, progress_bar
     from guanxi_core.config import Config
     from guanxi_core.database.address import role_of
     from guanxi_core.database.server import open_database
@@ -54,10 +59,11 @@ async def _migrate(as_json: bool) -> None:
         click.echo(f"{mark} {result.plugin}: {change}")
 
     registry = discover()
-    with open_database(Config.load()) as database:
+    with open_database(Config.load()) as database, progress_bar() as bar:
         results = await migrate(
             owner_of(database.owner_url), registry.plugins.values(),
             app_role=role_of(database.app_url), progress=show,
+            search_progress=bar.tell if bar else None, search_anew=search,
         )  # fmt: skip
     results += [
         MigrationResult(name, "failed", reason=f"it is broken: {reason}")

@@ -162,6 +162,8 @@ def _show(change: "Change", dry_run: bool, as_json: bool) -> None:
     for sign, names_by_kind in (("+", change.added), ("-", change.removed)):
         for kind, names in names_by_kind.items():
             click.echo(f"  {sign} {kind}: {', '.join(names)}")
+    for one in change.broken_operations:
+        click.echo(f"  ! breaks operation {one.name} ({one.sha256[:12]}…): {one.problems[0]}")
     if change.verb in ("enable", "configure"):
         for key, value in change.settings.items():
             click.echo(f"  {key} = {value!r}")

@@ -54,7 +54,7 @@ async def _create(
     name: str, currency: str | None, bundle: str | None, plugins: Sequence[str]
 ) -> None:
     from guanxi_core.cli.opening import opened, operator
-    from guanxi_core.database.pool import connect
+    from guanxi_core.database.connections import connect
     from guanxi_core.editions import compose
     from guanxi_core.enabling import enable
     from guanxi_core.tenancy import create_tenant

@@ -55,11 +55,20 @@ def token() -> None:
     "--expires", type=_Duration(), metavar="DURATION",
     help="How long it is valid: 90m, 12h, 30d, 8w. For ever when left out.",
 )  # fmt: skip
+@click.option(
+    "--operation", "operations", multiple=True, metavar="NAME-OR-SHA256",
+    help="A registered operation; with any, the token may ask for these alone. Repeatable.",
+)  # fmt: skip
 def create(
-    tenant: str, role: str | None, user: str | None, label: str, expires: dt.timedelta | None
+    tenant: str,
+    role: str | None,
+    user: str | None,
+    label: str,
+    expires: dt.timedelta | None,
+    operations: tuple[str, ...],
 ) -> None:
     """Create a token and print it, alone, on standard output. It is never shown again."""
-    made = asyncio.run(_create(tenant, role, user, label, expires))
+    made = asyncio.run(_create(tenant, role, user, label, expires, operations))
     click.echo(made)
 
 
@@ -81,26 +90,33 @@ def revoke(id: UUID, tenant: str) -> None:
 
 
 async def _create(
-    tenant: str, role: str | None, user: str | None, label: str, expires: dt.timedelta | None
+    tenant: str,
+    role: str | None,
+    user: str | None,
+    label: str,
+    expires: dt.timedelta | None,
+    operations: tuple[str, ...],
 ) -> str:
+    from guanxi_core.api_tokens import create_token
     from guanxi_core.cli.opening import opened, operator
-    from guanxi_core.identity import create_token
+    from guanxi_core.operations import find
     from guanxi_core.tenancy import find_tenant
 
     if role is None and user is None:
         role = "admin"
     async with opened() as guanxi:
         found = await find_tenant(guanxi.pool, tenant)
+        bound = [(await find(guanxi.pool, found, one)).sha256 for one in operations]
         return await create_token(
             guanxi.pool, found, role=role, user=user, label=label, expires_in=expires,
-            actor=operator(),
+            operations=bound or None, actor=operator(),
         )  # fmt: skip
 
 
 async def _list(tenant: str, as_json: bool) -> None:
+    from guanxi_core.api_tokens import list_tokens
     from guanxi_core.cli.opening import opened
     from guanxi_core.cli.printing import print_json, print_table
-    from guanxi_core.identity import list_tokens
     from guanxi_core.tenancy import find_tenant
 
     async with opened() as guanxi:
@@ -110,10 +126,12 @@ async def _list(tenant: str, as_json: bool) -> None:
         return
     now = dt.datetime.now(dt.UTC)
     print_table(
-        ("ID", "LABEL", "USER", "ROLE", "CREATED", "EXPIRES", "STATE"),
+        ("ID", "LABEL", "USER", "ROLE", "OPERATIONS", "CREATED", "EXPIRES", "STATE"),
         [
             (
-                t.id, t.label, t.user, t.role, _minute(t.created_at), _minute(t.expires_at),
+                t.id, t.label, t.user, t.role,
+                None if t.operations is None else len(t.operations),
+                _minute(t.created_at), _minute(t.expires_at),
                 "revoked" if t.revoked_at
                 else "expired" if t.expires_at and t.expires_at <= now else "valid",
             )
@@ -123,8 +141,8 @@ async def _list(tenant: str, as_json: bool) -> None:
 
 
 async def _revoke(token_id: UUID, tenant: str) -> None:
+    from guanxi_core.api_tokens import revoke_token
     from guanxi_core.cli.opening import opened, operator
-    from guanxi_core.identity import revoke_token
     from guanxi_core.tenancy import find_tenant
 
     async with opened() as guanxi:

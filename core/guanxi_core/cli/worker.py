@@ -11,34 +11,49 @@ import rich_click as click
     "--concurrency", type=click.IntRange(1, 256), default=8, show_default=True,
     help="How many handlers run at the same time.",
 )  # fmt: skip
-def worker(concurrency: int) -> None:
+@click.option(
+    "--metrics-port", type=click.IntRange(1, 65535),
+    help="TCP port for /health/live, /health/ready and /metrics.",
+)  # fmt: skip
+@click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, help="Address of that port."
+)
+def worker(concurrency: int, metrics_port: int | None, metrics_host: str) -> None:
     """Run handlers of events and schedules, and seal the audit, until Ctrl-C or SIGTERM.
 
     `guanxi serve` does the same beside its requests, unless it is told --no-worker.
     """
-    asyncio.run(_work(concurrency))
+    asyncio.run(_work(concurrency, (metrics_host, metrics_port) if metrics_port else None))
 
 
-async def _work(concurrency: int) -> None:
+async def _work(concurrency: int, place: tuple[str, int] | None) -> None:
+    import structlog
+
     from guanxi_core.cli.opening import opened
+    from guanxi_core.config import Config
     from guanxi_core.delivery.worker import Worker
     from guanxi_core.platform import Platform
     from guanxi_core.sealing import Sealer
+    from guanxi_core.telemetry import logs, traces
+    from guanxi_core.telemetry.answering import watched
 
+    config = Config.load()
+    logs.configure(config.log_level, config.log_format)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
+        traces.making(),
         opened() as guanxi,
         guanxi.database.watched(),
-        await Platform.open(
+        await Platform.serving(
+            guanxi.config,
             guanxi.database.app_url,
             registry=guanxi.registry,
             pool_size=concurrency + 4,
-            egress_allow=guanxi.config.egress_allow,
         ) as platform,
-        Sealer(platform.pool).working(),
+        watched(platform, Sealer(platform.pool), place, config.metrics_token),
         Worker(platform, concurrency=concurrency).working(),
     ):
-        click.echo(f"guanxi works, {concurrency} handlers at a time", err=True)
+        structlog.get_logger("guanxi.worker").info("guanxi works", concurrency=concurrency)
         await stopped.wait()

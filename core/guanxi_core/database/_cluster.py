@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from . import _watchdog
+from . import _orphans, _watchdog
 from ._account import Account, EmbeddedError, account_name, server_account
 from ._folders import binaries, digest
 
 PORT_FILE = ".s.PGSQL.5432"
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
-#: A crashed server's orphans are gone within this time, unless a query keeps them busy.
+#: A crashed server's orphans are gone within this time, unless a query keeps them busy or they wait
+#: for what a process that was killed took with it; then they are ended.
 ORPHANS_SECONDS = 15.0
 SILENCE_SECONDS = 20.0
 START_SECONDS = 300.0
@@ -116,6 +117,9 @@ class Cluster:
                     read_from = self._log_size()
                     pid, launched = self._launch(account), True
                 elif pid is None and now - heard > ORPHANS_SECONDS:
+                    if _orphans.end(self.place):
+                        heard = now
+                        continue
                     raise EmbeddedError(
                         f"something left of a server holds {self.place}/server.lock, such as a "
                         "long query or another container: end it, and start again"

@@ -96,7 +96,7 @@ def binaries(account: Account) -> Path:
 
 
 def _copy_binaries(tools: Path) -> Path:
-    """Copy the binaries to where every account may run them; `/root/project/.venv` is closed."""
+    """Copy the binaries to where every account may run them; a home folder of root is closed."""
     if os.geteuid():
         raise EmbeddedError(f"{tools / 'postgres'} cannot be run: make it executable (chmod +x)")
     package = tools.parent.parent

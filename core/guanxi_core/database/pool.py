@@ -14,63 +14,37 @@ served last. What makes that safe:
 """
 
 import asyncio
-import datetime as dt
 import logging
 import sys
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
 import asyncpg
 
-from guanxi_core.database.address import place_of, role_of
-from guanxi_sdk import GuanxiError
+from guanxi_core.database.address import place_of
+from guanxi_core.database.connections import NO_SETTINGS, GuanxiConnection, connect
+from guanxi_core.database.outages import DatabaseUnavailable, outage_in, unavailable
+from guanxi_core.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
-#: Settings of every session that guanxi opens.
-SESSION: Final = {
-    "application_name": "guanxi",
-    "search_path": "public",
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, MDY",
-    "jit": "off",
-}
-NO_SETTINGS: Final[Mapping[str, str]] = {}
 _SWITCH: Final = "SELECT set_config('guanxi.tenant', $1, false)"
 _UNKNOWN: Final = object()
-_DAY_ZERO: Final = dt.date(2000, 1, 1).toordinal()
 
 
-class DatabaseUnavailable(GuanxiError):
-    """The database cannot be reached, or went away in the middle of something."""
+class PoolState(NamedTuple):
+    """How many connections there may be, there are, and are lent."""
+
+    limit: int
+    open: int
+    used: int
 
 
-def unavailable(url: str, error: BaseException) -> DatabaseUnavailable:
-    """One line that says what is wrong with the database at ``url`` and how to mend it."""
-    place, role = place_of(url), role_of(url)
-    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
-        reason = f"refuses the role '{role}': check the role and the password in its address"
-    elif isinstance(error, asyncpg.InvalidCatalogNameError):
-        reason = "does not exist: create it, or correct its address"
-    elif isinstance(error, asyncpg.InsufficientPrivilegeError):
-        reason = f"does not let the role '{role}' connect: GRANT CONNECT to it"
-    elif isinstance(error, asyncpg.TooManyConnectionsError):
-        reason = "has no connection left: raise max_connections, or stop other clients"
-    elif isinstance(error, asyncpg.CannotConnectNowError):
-        reason = "is starting or stopping: try again in a moment"
-    elif isinstance(error, asyncpg.ClientConfigurationError):
-        reason = "has an address that cannot be used: check its parameters"
-    elif isinstance(error, TimeoutError):
-        reason = "does not answer in time: check the server and the network"
-    else:
-        reason = "does not answer: start the server, or correct its address"
-    return DatabaseUnavailable(f"the database {place} {reason}.")
-
-
-class TenantConnection(asyncpg.Connection):  # type: ignore[misc]
+class TenantConnection(GuanxiConnection):
     """A connection of a :class:`TenantPool`."""
 
     __slots__ = ("lent", "tenant")
@@ -79,39 +53,6 @@ class TenantConnection(asyncpg.Connection):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.tenant: object = None  # a UUID; None for no tenant at all
         self.lent = True
-
-
-async def connect(url: str, settings: Mapping[str, str] = NO_SETTINGS, **options: Any) -> Any:
-    """Open one connection with guanxi's settings, or raise :class:`DatabaseUnavailable`.
-
-    Statements of any length stay prepared; ``settings`` are added to the session's, and
-    ``options`` are asyncpg's and win over the defaults.
-    """
-    defaults = {
-        "timeout": 10,
-        "server_settings": {**SESSION, **settings},
-        "statement_cache_size": 1000,
-        "max_cached_statement_lifetime": 0,
-        "max_cacheable_statement_size": 0,
-    }
-    connection: Any = None
-    try:
-        connection = await asyncpg.connect(url, **(defaults | options))
-        # Left alone, asyncpg writes 9999-12-31 as infinity and 0001-01-01 as -infinity.
-        await connection.set_type_codec(
-            "date",
-            schema="pg_catalog",
-            format="tuple",
-            encoder=lambda day: (day.toordinal() - _DAY_ZERO,),
-            decoder=lambda value: dt.date.fromordinal(value[0] + _DAY_ZERO),
-        )
-        return connection
-    except BaseException as error:
-        if connection is not None:
-            connection.terminate()
-        if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
-            raise unavailable(url, error) from error
-        raise
 
 
 class TenantPool:
@@ -124,7 +65,7 @@ class TenantPool:
 
     The hot path spares the context manager::
 
-        connection = await pool.take(tenant.id)
+        connection = pool.ready(tenant.id) or await pool.take(tenant.id)
         try:
             …
         finally:
@@ -199,6 +140,15 @@ class TenantPool:
         finally:
             self.give(connection)
 
+    def ready(self, tenant_id: UUID) -> Any:
+        """Lend the connection that came back last, if it is set to ``tenant_id``; else None."""
+        idle = self._idle
+        if idle and idle[-1].tenant == tenant_id and not idle[-1].is_closed():
+            connection = idle.pop()
+            connection.lent = True
+            return connection
+        return None
+
     async def take(self, tenant_id: UUID | None) -> Any:
         """Lend a connection set to ``tenant_id``, or to no tenant for None."""
         while True:
@@ -220,6 +170,16 @@ class TenantPool:
                 connection.tenant = tenant_id
                 return connection
 
+    @property
+    def state(self) -> PoolState:
+        """How busy it is."""
+        return PoolState(self.size, self._count, self._count - len(self._idle))
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for a connection."""
+        return sum(not waiter.done() for waiter in self._waiters)
+
     def give(self, connection: Any) -> None:
         """Take a connection back. Call it in a ``finally`` clause, once."""
         if not connection.lent:
@@ -238,12 +198,12 @@ class TenantPool:
             self._put_back(connection)
 
     def raise_if_lost(self, connection: Any, error: Exception) -> None:
-        """Raise :class:`DatabaseUnavailable` if ``error`` means that ``connection`` broke."""
+        """Raise :class:`DatabaseUnavailable` if ``error`` broke it, or the server cannot go on."""
         if isinstance(error, asyncpg.InternalClientError):  # lost in the middle of an exchange
             connection.terminate()
             raise unavailable(self.url, error) from error
         broken = isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError)
-        if broken and connection.is_closed():
+        if broken and (connection.is_closed() or outage_in(error)):
             raise unavailable(self.url, error) from error
 
     async def close(self, *, timeout: float = 10) -> None:  # noqa: ASYNC109
@@ -291,10 +251,12 @@ class TenantPool:
         waiter: asyncio.Future[TenantConnection | None]
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(self._patience):
                 connection = await waiter
         except BaseException as error:
+            metrics.POOL_WAITS.observe(time.perf_counter() - began, "given_up")
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._pass_on(waiter.result())  # served and cancelled in the same moment
             elif waiter in self._waiters:
@@ -305,6 +267,7 @@ class TenantPool:
                     "try again later."
                 ) from None
             raise
+        metrics.POOL_WAITS.observe(time.perf_counter() - began, "served")
         return connection if connection is not None else await self._connect()
 
     async def _connect(self) -> TenantConnection:

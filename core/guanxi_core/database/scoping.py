@@ -28,7 +28,7 @@ from sqlalchemy.sql.expression import ColumnElement, FromClause
 from sqlalchemy.sql.lambdas import LambdaElement
 from sqlalchemy.sql.selectable import AliasedReturnsRows, FromGrouping, Join, TableClause
 
-from guanxi_core.database.pool import NO_SETTINGS, connect
+from guanxi_core.database.connections import NO_SETTINGS, Timed, connect
 from guanxi_sdk import GuanxiError
 
 #: Execution option of the core's own statements that read and write at once.
@@ -251,12 +251,34 @@ def open_engine(url: str, *, size: int, settings: Mapping[str, str] = NO_SETTING
         async_creator=open_connection,
         pool_size=size,
         max_overflow=0,
+        hide_parameters=True,  # errors are logged, and values may be secrets
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
     )
     event.listen(engine.sync_engine, "before_cursor_execute", _check)
     event.listen(engine.sync_engine, "checkout", _check_alive)
+    event.listen(engine.sync_engine, "before_cursor_execute", _begin)
+    event.listen(engine.sync_engine, "after_cursor_execute", _end)
+    event.listen(engine.sync_engine, "handle_error", _fail)
     return engine
+
+
+def _begin(_: Any, __: Any, statement: str, ___: Any, context: Any, ____: bool) -> None:
+    context.guanxi_timed = Timed(statement)
+    context.guanxi_timed.__enter__()
+
+
+def _end(_: Any, __: Any, ___: Any, ____: Any, context: Any, _____: bool) -> None:
+    context.guanxi_timed.__exit__(None, None, None)
+    context.guanxi_timed = None
+
+
+def _fail(failed: Any) -> None:
+    timed = getattr(failed.execution_context, "guanxi_timed", None)
+    if timed is not None:
+        error = failed.original_exception
+        timed.__exit__(type(error), error, None)
+        failed.execution_context.guanxi_timed = None
 
 
 def enter(connection: sa.Connection, tenant_id: UUID) -> None:
@@ -269,8 +291,9 @@ def first_row(connection: sa.Connection, statement: str, *values: Any) -> Any:
     """The first row of one of the core's own statements, past the guard and what it costs."""
     cursor = connection.connection.cursor()
     try:
-        cursor.execute(statement, values)
-        return cursor.fetchone()
+        with Timed(statement):
+            cursor.execute(statement, values)
+            return cursor.fetchone()
     finally:
         cursor.close()
 

@@ -1,38 +1,46 @@
-"""The bell: tells the workers of all processes that a tenant has new events."""
+"""The bell: tells all processes that a tenant has new events."""
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
 from guanxi_core.access import Installation
-from guanxi_core.database.pool import DatabaseUnavailable, TenantPool
+from guanxi_core.database.connections import connect
+from guanxi_core.database.outages import DatabaseUnavailable
+from guanxi_core.database.pool import TenantPool
 
 log = logging.getLogger(__name__)
 
-#: What workers listen to; the payload is a tenant's id.
-CHANNEL: Final = "guanxi_work"
+#: What workers listen to, and who serves subscriptions; the payload is a tenant's id.
+WORK: Final = "guanxi_work"
+EVENTS: Final = "guanxi_events"
 _PAUSE: Final = 0.02  # seconds in which all commits share one notification
-_RING: Final = "SELECT pg_notify($2, tenant::text) FROM unnest($1::uuid[]) AS t (tenant)"
+_RING: Final = (
+    "SELECT pg_notify(channel, tenant::text) "
+    "FROM unnest($1::text[], $2::uuid[]) AS t (channel, tenant)"
+)
 
 
 class Bell:
     """Rung after each commit; costs a commit nothing but a set's entry.
 
-    A ring may get lost with its process: workers look around by themselves every second.
+    A ring may get lost with its process: whoever listens looks around every second as well.
     """
 
     def __init__(self, pool: TenantPool) -> None:
         self._pool = pool
-        self._waiting: set[UUID] = set()
+        self._waiting: set[tuple[str, UUID]] = set()
         self._ringing: asyncio.Task[None] | None = None
 
     def ring(self, installation: Installation) -> None:
-        """Somebody wrote for the tenant; nobody is woken where no plugin handles anything."""
+        """Somebody wrote for the tenant; no worker is woken where no plugin handles anything."""
+        self._waiting.add((EVENTS, installation.tenant.id))
         if installation.edition.handlers or installation.left_out:
-            self._waiting.add(installation.tenant.id)
-            if self._ringing is None:
-                self._ringing = asyncio.get_running_loop().create_task(self._ring())
+            self._waiting.add((WORK, installation.tenant.id))
+        if self._ringing is None:
+            self._ringing = asyncio.get_running_loop().create_task(self._ring())
 
     async def close(self) -> None:
         """Ring for what is left, at once."""
@@ -42,17 +50,48 @@ class Bell:
         await self._tell()
 
     async def _ring(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(_PAUSE)
-            await self._tell()
-        self._ringing = None
+        try:
+            while self._waiting:
+                await asyncio.sleep(_PAUSE)
+                await self._tell()
+        finally:
+            self._ringing = None
 
     async def _tell(self) -> None:
         waiting: list[Any] = list(self._waiting)
         self._waiting.clear()
         if not waiting:
             return
+        channels, tenants = zip(*waiting, strict=True)
         try:
-            await self._pool.call(_RING, waiting, CHANNEL)
+            await self._pool.call(_RING, channels, tenants)
         except DatabaseUnavailable as error:
-            log.warning("workers were not woken, and will look by themselves: %s", error)
+            log.warning("nobody was woken, and all will look by themselves: %s", error)
+
+
+async def listen(
+    url: str,
+    channel: str,
+    hear: Callable[[UUID], None],
+    begun: Callable[[], None] = lambda: None,
+) -> None:
+    """Call ``hear`` for each ring, until the connection is lost.
+
+    ``begun`` is called once rings are heard: those before were for nobody.
+    """
+
+    def heard(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        try:
+            hear(UUID(payload))
+        except ValueError:
+            log.warning("somebody notifies %s of something that is no tenant", channel)
+
+    connection = await connect(url)
+    try:
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda *_: lost.set())
+        await connection.add_listener(channel, heard)
+        begun()
+        await lost.wait()
+    finally:
+        connection.terminate()

@@ -6,18 +6,20 @@ while the others are held behind it.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
 
-from guanxi_sdk import GuanxiError
+from guanxi_core.erasing.alone import NOBODY_ERASED
+from guanxi_core.events import happening
+from guanxi_sdk import AnyEvent, Event, GuanxiError, Model
 from guanxi_sdk.events import entity_field, name_of
 
 if TYPE_CHECKING:
-    from guanxi_core.editions import Edition
+    from guanxi_core.editions import Contributed, Edition
 
 #: Events handed on, and deliveries claimed, by one statement: the limits in _RELAY and _CLAIM.
 RELAYED_AT_ONCE: Final = 500
@@ -33,11 +35,11 @@ ANY: Final = "*"
 ENTER: Final = (
     "SELECT pg_advisory_xact_lock(hashtextextended('guanxi.delivery.' || ($1::uuid)::text, 0))"
 )
-_RELAY: Final = """
+_RELAY: Final = f"""
     WITH taken AS (
         UPDATE guanxi_outbox o SET status = 'relayed' FROM (
             SELECT id FROM guanxi_outbox WHERE tenant_id = $1 AND status = 'new'
-            ORDER BY position LIMIT 500
+            AND {NOBODY_ERASED} ORDER BY position LIMIT 500
         ) next WHERE o.tenant_id = $1 AND o.id = next.id
         RETURNING o.id, o.name, o.payload, o.position
     ), wanted AS (
@@ -61,7 +63,7 @@ _RELAY: Final = """
         FROM wanted w ORDER BY w.position, w.place
         ON CONFLICT DO NOTHING
     ) SELECT count(*) FROM taken
-"""
+"""  # noqa: S608  put together from constants
 #: What was kept for a plugin while it could not run enters again, as events that are new to it.
 _RETURN: Final = """
     WITH kept AS (
@@ -89,20 +91,25 @@ _ADVANCE_ALL: Final = """
             AND e.status IN ('waiting', 'running'))
         ORDER BY d.plugin, d.handler, d.entity, d.position))
 """
-_CLAIM: Final = """
+#: One whose claim was lost comes alone: should it be what ends the processes, the others that were
+#: claimed with it do not use up their attempts beside it.
+_CLAIM: Final = f"""
     UPDATE guanxi_delivery d SET status = 'running', attempts = attempts + 1,
         claim = gen_random_uuid(), due_at = clock_timestamp() + make_interval(secs => $2)
     FROM (
         SELECT n.id, n.due_at, o.payload::text AS payload, o.at FROM (
-            SELECT id, event_id, due_at, position FROM guanxi_delivery
-            WHERE tenant_id = $1 AND status IN ('waiting', 'running')
-            AND due_at <= clock_timestamp()
-            ORDER BY due_at, position LIMIT 10 FOR UPDATE SKIP LOCKED
+            SELECT *, first_value(status) OVER w AS first, row_number() OVER w AS place FROM (
+                SELECT id, event_id, due_at, position, status FROM guanxi_delivery
+                WHERE tenant_id = $1 AND status IN ('waiting', 'running')
+                AND due_at <= clock_timestamp() AND concat(plugin, '.', handler) <> ALL ($3)
+                AND {NOBODY_ERASED} ORDER BY due_at, position LIMIT 10 FOR UPDATE SKIP LOCKED
+            ) due WINDOW w AS (ORDER BY due_at, position)
         ) n LEFT JOIN guanxi_outbox o ON o.tenant_id = $1 AND o.id = n.event_id
+        WHERE CASE n.first WHEN 'running' THEN n.place = 1 ELSE n.status = 'waiting' END
     ) next WHERE d.tenant_id = $1 AND d.id = next.id
-    RETURNING d.id, d.claim, d.event_id, d.plugin, d.handler, d.entity, d.attempts,
+    RETURNING d.id, d.claim, d.event_id, d.event, d.plugin, d.handler, d.entity, d.attempts,
         coalesce(d.scheduled_for, next.at) AS at, next.payload, d.position
-"""
+"""  # noqa: S608  put together from constants
 _LEAVE: Final = "SELECT guanxi_leave($1, $2, $3, $4, $5, $6)"
 _RELEASE: Final = """
     UPDATE guanxi_delivery SET status = 'waiting', claim = NULL, attempts = attempts - 1,
@@ -132,6 +139,7 @@ class Claimed:
     id: UUID
     claim: UUID
     event_id: UUID | None  # None for a scheduled run
+    event: str | None
     plugin: str
     handler: str
     entity: str | None
@@ -166,15 +174,21 @@ async def welcome(connection: Any, tenant_id: UUID, edition: "Edition") -> None:
         await connection.execute(_ADVANCE_ALL, tenant_id)
 
 
-async def claim(connection: Any, tenant_id: UUID, lease: float) -> list[Claimed]:
-    """Claim what is due, or was claimed by a worker that has died since."""
-    rows = sorted(await connection.fetch(_CLAIM, tenant_id, lease), key=lambda r: r["position"])
+async def claim(
+    connection: Any, tenant_id: UUID, lease: float, without: Sequence[str] = ()
+) -> list[Claimed]:
+    """Claim what is due, or was claimed by a worker that has died since.
+
+    Nothing while somebody is erased: what the events say is about to go.
+    Deliveries to the handlers ``without``, each as ``plugin.handler``, are left to wait.
+    """
+    rows = await connection.fetch(_CLAIM, tenant_id, lease, list(without))
     return [
         Claimed(
-            tenant_id, r["id"], r["claim"], r["event_id"], r["plugin"], r["handler"], r["entity"],
-            r["attempts"], r["at"], r["payload"],
+            tenant_id, r["id"], r["claim"], r["event_id"], r["event"], r["plugin"], r["handler"],
+            r["entity"], r["attempts"], r["at"], r["payload"],
         )
-        for r in rows
+        for r in sorted(rows, key=lambda r: r["position"])
     ]  # fmt: skip
 
 
@@ -220,20 +234,34 @@ def subscriptions(edition: "Edition") -> tuple[list[Any], ...]:
     if known is None:
         known = ([], [], [], [])
         for entry in edition.handlers:
-            event, model = entry.contribution.event, entry.contribution.model
-            assert event is not None  # noqa: S101  @on demands one
-            values = (
-                name_of(event, model), entry.plugin, entry.contribution.name, entity_field(event)
-            )  # fmt: skip
-            for column, value in zip(known, values, strict=True):
-                column.append(value)
+            for event, model in _wanted(edition, entry):
+                values = (
+                    name_of(event, model), entry.plugin, entry.contribution.name,
+                    entity_field(event),
+                )  # fmt: skip
+                for column, value in zip(known, values, strict=True):
+                    column.append(value)
         edition.attachments[_SUBSCRIPTIONS] = known
     return known
 
 
-def decode(event: Any, payload: str) -> Any:
-    """The event as the handler knows it."""
-    return msgspec.json.decode(payload, type=event)
+def _wanted(
+    edition: "Edition", entry: "Contributed"
+) -> Iterable[tuple[type[Event], type[Model] | None]]:
+    """The event that a handler names; for AnyEvent those of all other plugins."""
+    event = entry.contribution.event
+    assert event is not None  # noqa: S101  @on demands one
+    if event is not AnyEvent:
+        return [(event, entry.contribution.model)]
+    return [(kind, model) for plugin, kind, model in happening(edition) if plugin != entry.plugin]
+
+
+def decode(event: Any, one: Claimed) -> Any:
+    """The event of a delivery as the handler knows it."""
+    assert one.payload is not None  # noqa: S101  only scheduled runs have none
+    if event is AnyEvent:
+        return AnyEvent(name=one.event or "", payload=msgspec.json.decode(one.payload))
+    return msgspec.json.decode(one.payload, type=event)
 
 
 async def _leave(

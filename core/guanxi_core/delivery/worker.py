@@ -12,9 +12,11 @@ from uuid import UUID
 import asyncpg
 
 from guanxi_core.access import Installation
-from guanxi_core.database.pool import DatabaseUnavailable, connect
+from guanxi_core.breakers import ends
+from guanxi_core.database.outages import DatabaseUnavailable
 from guanxi_core.delivery import queue, schedules
-from guanxi_core.delivery.bell import CHANNEL
+from guanxi_core.delivery.bell import WORK, listen
+from guanxi_core.delivery.outside import Beside
 from guanxi_core.delivery.queue import Claimed
 from guanxi_core.delivery.running import run
 from guanxi_core.delivery.turns import Turns
@@ -57,6 +59,7 @@ class Worker:
         self._every = every
         self._keep = keep
         self._turns = Turns(max(1, concurrency - 1))
+        self._beside = Beside(platform, lease, self._turns.add)
         self._busy: set[asyncio.Task[Any]] = set()
         self._stopping = False
         self._tenants: dict[UUID, Tenant] = {}
@@ -79,7 +82,7 @@ class Worker:
         finally:
             self._stopping = True
             await _cancel([*others, *(slot for slot in slots if slot not in self._busy)])
-            if busy := [slot for slot in slots if not slot.done()]:
+            if busy := [*(slot for slot in slots if not slot.done()), *self._beside.tasks]:
                 await asyncio.wait(busy, timeout=_GRACE)
                 await _cancel(busy)
 
@@ -88,10 +91,12 @@ class Worker:
         self._tenants[tenant.id] = tenant
         self._changed[tenant.id] = object()
         self._due.add(tenant.id)
-        delivered = 0
-        while (count := await self._turn(tenant.id)) is not None:
-            delivered += count
-        return delivered
+        delivered, before = 0, self._beside.done
+        while True:
+            count = await self._turn(tenant.id)
+            if count is None and not await self._beside.next(tenant.id):
+                return delivered + self._beside.done - before
+            delivered += count or 0
 
     # --- turns ---------------------------------------------------------------------------------
 
@@ -102,7 +107,7 @@ class Worker:
             self._busy.add(task)
             try:
                 await self._turn(tenant_id)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 _complain(error)
                 await asyncio.sleep(self._every)
             finally:
@@ -122,7 +127,8 @@ class Worker:
             await self._heed(connection, installation)
             missing = sorted(installation.left_out)
             relayed = await queue.relay(connection, tenant_id, installation.edition, missing)
-            claimed = await queue.claim(connection, tenant_id, self._lease)
+            held_up = self._beside.held_up(installation)
+            claimed = await queue.claim(connection, tenant_id, self._lease, held_up)
         if not relayed and not claimed:
             return None
         if relayed == queue.RELAYED_AT_ONCE or len(claimed) == queue.CLAIMED_AT_ONCE:
@@ -145,17 +151,21 @@ class Worker:
             await schedules.plan(connection, tenant_id, self._platform.now())
 
     async def _run(self, installation: Installation, claimed: list[Claimed]) -> int:
-        """One after the other; what cannot begin soon is given back."""
+        """One after the other, those outside at once; what cannot begin soon is given back."""
         began, done = time.monotonic(), 0
-        left = list(claimed)
+        outside = [one for one in claimed if self._beside.takes(installation, one)]
+        left = [one for one in claimed if one not in outside]
+        back = [
+            one for one in outside if self._stopping or not self._beside.begin(installation, one)
+        ]
         try:
             while left and not self._stopping and time.monotonic() - began < _TURN:
                 done += await run(self._platform, installation, left[0], self._lease)
                 del left[0]
         finally:
-            if left:
+            if left or back:
                 async with self._platform.pool.connection(installation.tenant.id) as connection:
-                    for one in left:
+                    for one in (*left, *back):
                         await queue.release(connection, one)
         return done
 
@@ -167,20 +177,7 @@ class Worker:
     # --- hearing of work -----------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        connection = await connect(self._platform.pool.url)
-        try:
-            lost = asyncio.Event()
-            connection.add_termination_listener(lambda *_: lost.set())
-            await connection.add_listener(CHANNEL, self._hear)
-            await lost.wait()
-        finally:
-            connection.terminate()
-
-    def _hear(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
-        try:
-            self._turns.add(UUID(payload))
-        except ValueError:
-            log.warning("somebody notifies %s of something that is no tenant", CHANNEL)
+        await listen(self._platform.pool.url, WORK, self._turns.add)
 
     async def _look_around(self) -> None:
         """Find what nobody rang for: events of killed processes, retries, lost claims, times."""
@@ -221,12 +218,15 @@ class Worker:
         while True:
             try:
                 await work()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 _complain(error)
             await asyncio.sleep(self._every)
 
 
-def _complain(error: Exception) -> None:
+def _complain(error: BaseException) -> None:
+    """Say what came between; raise it again if the worker itself is to end."""
+    if ends(error):
+        raise error
     if isinstance(error, DatabaseUnavailable | OSError | asyncpg.InterfaceError):
         log.warning("the worker goes on when the database does: %s", error)
     else:

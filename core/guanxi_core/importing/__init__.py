@@ -3,7 +3,7 @@
 ::
 
     document = Document.read(Path("customers.toml"))
-    plan = plan_import("customers", edition.models.values(), document)
+    plan = plan_import("customers", edition.models.values(), document, custom=edition.custom)
     result = await import_file(platform, access, plan, Path("Customers.csv"))
 """
 

@@ -1,6 +1,6 @@
 """What plugins say about rows that are about to be imported."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -10,23 +10,30 @@ from guanxi_core.hooks import ask
 from guanxi_core.importing.binding import Binding, Converted
 from guanxi_sdk import Model, Money
 from guanxi_sdk.hookspecs import CoreHooks
-from guanxi_sdk.model import FieldInfo
+from guanxi_sdk.info import FieldInfo
 
 
 class Inquiry:
     """Asks the hook ``write_errors`` about rows of one model."""
 
-    def __init__(self, access: Access, model: type[Model], fields: Sequence[FieldInfo]) -> None:
+    def __init__(
+        self,
+        access: Access,
+        model: type[Model],
+        fields: Sequence[FieldInfo],
+        unknown: Collection[str],
+    ) -> None:
         self._installation = access.installation
         self._model = model
-        self._values = _rebuild(fields)
+        self._values = _rebuild(fields, unknown)
 
     @classmethod
     def of(cls, access: Access, binding: Binding) -> Self | None:
         """Nothing to ask where no plugin answers."""
         if not access.installation.edition.hooks["write_errors"].answers:
             return None
-        return cls(access, binding.step.model, [made.plan.info for made in binding.converters])
+        fields = [made.plan.info for made in binding.converters]
+        return cls(access, binding.step.model, fields, binding.step.custom)
 
     def wrong(self, record: Sequence[Any]) -> str | None:
         """What is wrong with a row, given as its columns are stored."""
@@ -50,8 +57,13 @@ class Inquiry:
                 converted.records.append(record)
 
 
-def _rebuild(fields: Sequence[FieldInfo]) -> Callable[[Sequence[Any]], Mapping[str, Any]]:
-    """A function from stored columns to a row's values by attribute, as plugins know them."""
+def _rebuild(
+    fields: Sequence[FieldInfo], unknown: Collection[str]
+) -> Callable[[Sequence[Any]], Mapping[str, Any]]:
+    """A function from stored columns to a row's values by attribute, as plugins know them.
+
+    Those that are ``unknown`` to them, which custom fields are, are left out.
+    """
     makers: list[tuple[str, int, Callable[..., Any] | None]] = []
     at = 0
     for field in fields:
@@ -62,7 +74,8 @@ def _rebuild(fields: Sequence[FieldInfo]) -> Callable[[Sequence[Any]], Mapping[s
             make = Money
         elif field.kind == "values":
             make = _decoder(field.python)
-        makers.append((field.name, at, make))
+        if field.name not in unknown:
+            makers.append((field.name, at, make))
         at += len(field.columns)
 
     def values(record: Sequence[Any]) -> dict[str, Any]:

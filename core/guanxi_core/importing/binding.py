@@ -10,6 +10,7 @@ from guanxi_core.importing.errors import ImportFailed
 from guanxi_core.importing.matching import match_columns
 from guanxi_core.importing.planning import Step
 from guanxi_core.importing.reading import Chunk, CsvFile
+from guanxi_core.importing.searching import searched
 
 #: Asked about every row that could be read; answers what is wrong with it.
 Check = Callable[[Mapping[str, Any]], list[str]]
@@ -41,7 +42,10 @@ class Binding:
             raise step.place.failure(str(error)) if step.place.named else error from None
         self._columns = Converters(step, self.file, currency)
         self.converters = tuple(self._columns.make(plan) for plan in plans)
-        self.staged = tuple(column for made in self.converters for column in made.columns)
+        self.searched = searched(step, self.converters)
+        columns = [column for made in self.converters for column in made.columns]
+        columns += [column for one in self.searched for column in one.columns]
+        self.staged = tuple(columns)  # in the order of a record
         self._key = tuple(
             self.staged.index(column)
             for field in step.key
@@ -66,6 +70,7 @@ class Binding:
         cells = chunk.columns() if count else [()] * len(self.file.columns)
         bad: Bad = {}
         values = [column for made in self.converters for column in made.convert(cells, count, bad)]
+        values += [part for one in self.searched for part in one.convert(values, count)]
         skip = self._skipped(cells, count)
         result = Converted([], [], list(chunk.ragged), len(skip), chunk.position)
         for position, record in enumerate(zip(*values, strict=True)):

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from guanxi_core.importing.errors import BadValue, ImportFailed
+from guanxi_core.importing.formulas import unguarded
 from guanxi_core.importing.lines import LinesFile, Sums
 from guanxi_core.importing.mapping import FileSpec, text_of
 from guanxi_core.importing.planning import FieldPlan, Step, parse_constant
 from guanxi_core.importing.reading import CsvFile
 from guanxi_core.importing.values import PLAIN, money, parser, rounded_money
-from guanxi_sdk.model import FieldInfo
+from guanxi_sdk.info import FieldInfo
 
 Cells = Sequence[tuple[str, ...]]  # by column
 Bad = dict[int, list[str]]  # what is wrong with the row at a position of the chunk
@@ -75,18 +76,24 @@ class Converters:
             raise plan.failure(str(error)) from None
 
     def _make(self, plan: FieldPlan) -> Converter:
-        table = self._step.info.table
         if plan.lookup is not None:
             target = plan.lookup.attribute
             there = plan.lookup.reference.target.info.table
             column = _staged(lookup_column(plan.info.name), target, there.c[target.columns[0]].type)
             return Converter(plan, (column,), self._simple(plan, parser(target)))
-        columns = tuple(_staged(name, plan.info, table.c[name].type) for name in plan.info.columns)
+        columns = tuple(
+            _staged(name, plan.info, self._type(plan, name)) for name in plan.info.columns
+        )
         if plan.spec.sum_of:
             return Converter(plan, columns, self._sum(plan))
         if plan.info.kind == "money":
             return Converter(plan, columns, self._money(plan))
         return Converter(plan, columns, self._simple(plan, parser(plan.info, plan.spelled)))
+
+    def _type(self, plan: FieldPlan, column: str) -> sa.types.TypeEngine[Any]:
+        custom = self._step.custom.get(plan.info.name)
+        table = self._step.info.table if custom is None else custom.info.table
+        return table.c[column].type
 
     def _source(self, plan: FieldPlan) -> Source:
         """The texts of a column or of several joined, stripped; empty ones are ``""``."""
@@ -96,7 +103,7 @@ class Converters:
             indexes = [self._file.index(name) for name in spec.join]
 
             def texts(cells: Cells, count: int) -> Sequence[str]:
-                stripped = [[t.strip() for t in cells[i]] for i in indexes]
+                stripped = [_texts(cells[i]) for i in indexes]
                 return [
                     spec.joiner.join(part for part in parts if part not in empty)
                     for parts in zip(*stripped, strict=True)
@@ -105,7 +112,7 @@ class Converters:
             index = self._file.index(spec.column or spec.key or "")
 
             def texts(cells: Cells, count: int) -> Sequence[str]:
-                column = [t.strip() for t in cells[index]]
+                column = _texts(cells[index])
                 if len(empty) > 1:
                     column = ["" if t in empty else t for t in column]
                 return column
@@ -220,6 +227,12 @@ def _summed(plan: FieldPlan, amount: Decimal, currency: str) -> Any:
     if plan.info.kind == "money":
         return rounded_money(amount, currency)
     return parser(plan.info)(f"{amount:f}")
+
+
+def _texts(column: Sequence[str]) -> list[str]:
+    """Cells without blanks around them, and without what keeps spreadsheets from running them."""
+    stripped = [cell.strip() for cell in column]
+    return [unguarded(text) if text[:1] == "'" else text for text in stripped]
 
 
 def _constant(text: str) -> Source:

@@ -1,6 +1,7 @@
 """Columns of a file matched to attributes by their names."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from guanxi_core.importing.errors import ImportFailed, squash
 from guanxi_core.importing.mapping import FieldSpec
@@ -12,7 +13,7 @@ from guanxi_core.importing.planning import (
     plan_field,
 )
 from guanxi_core.importing.values import LOOKUP_KINDS
-from guanxi_sdk.model import ModelInfo
+from guanxi_sdk.info import ModelInfo
 
 
 def match_columns(step: Step, columns: Sequence[str]) -> tuple[FieldPlan, ...]:
@@ -28,6 +29,8 @@ def match_columns(step: Step, columns: Sequence[str]) -> tuple[FieldPlan, ...]:
     currencies = {squash(f"{n}_currency"): n for n, f in info.fields.items() if f.kind == "money"}
     currency_columns: dict[str, str] = {}
     specs: dict[str, FieldSpec] = {}
+    unknown: dict[str, str] = {}  # columns, each with what is wrong
+    twins: dict[str, str] = {}  # those that another one says better
     for column in columns:
         squashed = squash(column)
         if squashed in ignored:
@@ -37,15 +40,18 @@ def match_columns(step: Step, columns: Sequence[str]) -> tuple[FieldPlan, ...]:
             continue
         try:
             name, lookup = _attribute_of_column(info, column)
-        except ImportFailed:
-            if column in step.skip_unless:
-                continue
-            raise
+        except ImportFailed as error:
+            if column not in step.skip_unless:
+                unknown[column] = str(error)
+            continue
         if name in specs:
-            raise ImportFailed(
-                f"the columns '{specs[name].column}' and '{column}' are both {name}: leave one out."
-            )
+            both = f"the columns '{specs[name].column}' and '{column}' are both {name}"
+            twins[column if lookup == "id" else specs[name].column or ""] = both
         specs[name] = FieldSpec(column=column, lookup=lookup)
+    if twins and not unknown:
+        raise ImportFailed(f"{next(iter(twins.values()))}: leave one out.")
+    if unknown:
+        raise ImportFailed(_told(unknown | twins))
     for name, column in currency_columns.items():
         if name not in specs:
             raise ImportFailed(f"the column '{column}' needs a column '{name}' beside it.")
@@ -66,6 +72,18 @@ def _attribute_of_column(info: ModelInfo, column: str) -> tuple[str, str | None]
                 same = squash(f"{name}_{attribute.name}") == squash(column)
                 if same and attribute.kind in LOOKUP_KINDS:
                     return reference.column, attribute.name
-        raise ImportFailed(
-            f"the column '{column}': {error} Otherwise list it under ignore in a mapping."
-        ) from None
+        raise error from None
+
+
+def _told(unknown: Mapping[str, str]) -> str:
+    """All columns that have no attribute, so that one mapping is enough."""
+    if len(unknown) == 1:
+        [(column, wrong)] = unknown.items()
+        return f"the column '{column}': {wrong} Otherwise list it under ignore in a mapping."
+    close = [wrong.rstrip("?") for wrong in unknown.values() if "did you mean" in wrong]
+    listed = json.dumps(list(unknown), ensure_ascii=False)
+    return (
+        f"{len(unknown)} columns are nothing that can be imported. "
+        + "".join(f"{wrong[:1].upper()}{wrong[1:]}? " for wrong in close)
+        + f"A mapping leaves them out that has match = true and, in [file], ignore = {listed}"
+    )

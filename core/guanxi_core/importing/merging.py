@@ -10,12 +10,13 @@ from uuid_utils.compat import uuid7
 
 from guanxi_core.access import Access
 from guanxi_core.audit import Origin, audit_rows
+from guanxi_core.custom import keeping
 from guanxi_core.database.violations import refusal_of
 from guanxi_core.importing.asking import Inquiry
 from guanxi_core.importing.binding import Binding, Converted
 from guanxi_core.importing.errors import ImportFailed
 from guanxi_core.importing.report import Rejections, StepResult
-from guanxi_core.importing.staging import LEADING, Staging, Statement, inserted
+from guanxi_core.importing.staging import EVERY_LINE, LEADING, Staging, Statement, inserted
 from guanxi_core.journal import BulkChange, Report
 from guanxi_core.outbox import outbox_rows
 from guanxi_core.system_tables import audit_table, outbox_table
@@ -53,12 +54,13 @@ class StepRun:
         self._progress = progress
         self._info = binding.step.info
         self._tenant = access.installation.tenant
-        self._staging = Staging(binding.step, binding.converters, self._tenant.id)
+        self._staging = Staging(binding, self._tenant.id)
         self._result = StepResult(self._info.plural, binding.file.path.name)
         self._inquiry = Inquiry.of(access, binding)
 
     async def run(self) -> StepResult:
         """Import every chunk; rows that refer to rows of their own file wait for the last one."""
+        await self._hold_custom()
         await self._execute(self._staging.create())
         chunks = self._binding.file.chunks()
         lines: list[int] = []  # staged, in files whose rows refer to each other
@@ -94,6 +96,16 @@ class StepRun:
             await self._settle(lines)
         await self._execute(self._staging.drop())
         return self._result
+
+    async def _hold_custom(self) -> None:
+        """Let nobody change the custom fields that the file gives, until the import is done."""
+        wanted = {one.definition.key: one.definition for one in self._staging.custom}
+        if not wanted:
+            return
+        found = await self._connection.fetch(keeping.HOLD, self._tenant.id, [*wanted])
+        held = {row["field"]: (row["kind"], row["revision"]) for row in found}
+        if held != {key: (one.kind, one.revision) for key, one in wanted.items()}:
+            raise ImportFailed("the custom fields changed: run the import again.")
 
     async def _write_chunk(self, converted: Converted) -> None:
         await self._copy(converted)
@@ -216,7 +228,15 @@ class StepRun:
         statement = self._staging.merge(*between, without_own=without_own)
         async with self._connection.transaction():
             row = await self._connection.fetchrow(statement.sql, *statement.arguments)
-        return row["created"], row["updated"], row["first"], row["last"]
+            for search in self._staging.search(row["changed"]) if row["changed"] else ():
+                await self._execute(search)
+            written = row["created"], row["updated"], row["first"], row["last"]
+            if self._staging.custom:
+                lines = between[0] if between else EVERY_LINE
+                beside = self._staging.keep_custom(row["merged"] or [], lines)
+                [more] = await self._fetch(beside)
+                written = _together(written, (0, more["updated"], more["first"], more["last"]))
+        return written
 
     async def _bisect(
         self, lines: Sequence[int], *, without_own: bool = False
@@ -230,9 +250,7 @@ class StepRun:
         middle = len(lines) // 2
         one, wrong = await self._bisect(lines[:middle], without_own=without_own)
         two, more = await self._bisect(lines[middle:], without_own=without_own)
-        ids = sorted(i for i in (*one[2:], *two[2:]) if i is not None)
-        first, last = (ids[0], ids[-1]) if ids else (None, None)
-        return (one[0] + two[0], one[1] + two[1], first, last), wrong + more
+        return _together(one, two), wrong + more
 
     def _blame(self, error: Any) -> str:
         """What is wrong with a row, in words of the model."""
@@ -257,6 +275,12 @@ class StepRun:
             (outbox_table, outbox_rows(tenant_id, [event])),
         ):
             await self._execute(inserted(table, rows[0]))
+
+
+def _together(one: Written, two: Written) -> Written:
+    ids = sorted(i for i in (*one[2:], *two[2:]) if i is not None)
+    first, last = (ids[0], ids[-1]) if ids else (None, None)
+    return one[0] + two[0], one[1] + two[1], first, last
 
 
 class _undone:  # noqa: N801  reads as a word

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
+from guanxi_core.custom.definitions import Custom, CustomValues
 from guanxi_core.importing.errors import BadValue, ImportFailed, nearest, squash
 from guanxi_core.importing.mapping import (
     Document,
@@ -21,7 +22,7 @@ from guanxi_core.importing.mapping import (
 from guanxi_core.importing.values import LOOKUP_KINDS, Format, money, parser
 from guanxi_core.plugin import NAME as CORE
 from guanxi_sdk import Model
-from guanxi_sdk.model import FieldInfo, ModelInfo, ReferenceInfo
+from guanxi_sdk.info import FieldInfo, ModelInfo, ReferenceInfo
 
 #: Options of a field and the kinds of attribute they are for.
 _OPTION_KINDS: Mapping[str, frozenset[str]] = {
@@ -69,6 +70,8 @@ class Step:
     """Rows of one model from one file."""
 
     model: type[Model]
+    info: ModelInfo  # of the model, with its custom fields among the attributes
+    custom: Mapping[str, CustomValues]  # these, by name
     file: FileSpec
     key: tuple[FieldInfo, ...]  # what tells whether a row is there already
     constrained: bool  # whether the database keeps that key unique: it is the natural key
@@ -76,11 +79,6 @@ class Step:
     fields: tuple[FieldPlan, ...]
     match: bool  # whether the other columns are matched to attributes by their names
     place: Place
-
-    @property
-    def info(self) -> ModelInfo:
-        """The model's declaration."""
-        return self.model.info
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,13 +251,15 @@ def check_complete(step: Step, fields: Sequence[FieldPlan]) -> None:
         raise step.place.failure(f"{step.info.plural} need {names}: say which column gives it.")
 
 
-def plan_step(spec: StepSpec, models: Iterable[type[Model]]) -> Step:
+def plan_step(spec: StepSpec, models: Iterable[type[Model]], custom: Custom | None = None) -> Step:
     """Settle one step; raises :class:`ImportFailed` naming the place."""
     try:
         model = find_model(spec.model, models)
     except ImportFailed as error:
         raise spec.place.failure(str(error), "model") from None
-    info = model.info
+    own = (custom or {}).get(model, {})
+    fields_of = {**model.info.fields, **{name: one.field for name, one in own.items()}}
+    info = dataclasses.replace(model.info, fields=fields_of)
     key: tuple[FieldInfo, ...] = ()
     if spec.key:
         try:
@@ -267,7 +267,7 @@ def plan_step(spec: StepSpec, models: Iterable[type[Model]]) -> Step:
         except ImportFailed as error:
             raise spec.place.failure(f"key: {error}", "key") from None
         for field in key:
-            if field.kind in ("float", "texts", "values"):
+            if field.kind in ("float", "texts", "values") or field.name in own:
                 raise spec.place.failure(f"key: '{field.name}' tells nothing apart.", "key")
     elif info.key:
         key = (info.fields[info.key],)
@@ -281,7 +281,9 @@ def plan_step(spec: StepSpec, models: Iterable[type[Model]]) -> Step:
         plan_field(info, name, field, spec.file, here) for name, field in spec.fields.items()
     )
     natural = info.key is not None and [f.name for f in key] == [info.key]
-    step = Step(model, spec.file, key, natural, spec.skip_unless, fields, spec.match, spec.place)
+    step = Step(
+        model, info, own, spec.file, key, natural, spec.skip_unless, fields, spec.match, spec.place
+    )
     if not spec.match:
         check_complete(step, fields)
     return step
@@ -292,10 +294,14 @@ def plan_import(
     models: Iterable[type[Model]],
     mapping: Document | None = None,
     *,
+    custom: Custom | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
 ) -> ImportPlan:
-    """The plan for ``guanxi import NAME FILE``; the options win over the mapping's."""
+    """The plan for ``guanxi import NAME FILE``; the options win over the mapping's.
+
+    ``custom`` are the custom fields of the edition.
+    """
     models = list(models)
     find_model(name, models)
     specs = read_mapping(name, mapping or Document("", "", {}))
@@ -306,4 +312,4 @@ def plan_import(
             file, encoding=encoding or file.encoding, delimiter=delimiter or file.delimiter
         )
         specs[0] = dataclasses.replace(first, file=file)
-    return ImportPlan(tuple(plan_step(spec, models) for spec in specs))
+    return ImportPlan(tuple(plan_step(spec, models, custom) for spec in specs))

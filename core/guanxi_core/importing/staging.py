@@ -11,13 +11,17 @@ from sqlalchemy.dialects.postgresql import JSONB, asyncpg
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.schema import CreateTable
 
-from guanxi_core.importing.columns import Converter, lookup_column, stored_default
-from guanxi_core.importing.planning import FieldPlan, Step
-from guanxi_sdk.model import FieldInfo
+from guanxi_core.custom.definitions import CustomValues
+from guanxi_core.importing.beside import kept_beside
+from guanxi_core.importing.binding import Binding
+from guanxi_core.importing.columns import lookup_column, stored_default
+from guanxi_core.importing.planning import FieldPlan
+from guanxi_core.importing.searching import insertion, removal
+from guanxi_sdk.info import FieldInfo
 
 _DIALECT: Final = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _LINE, _ID = "guanxi_line", "guanxi_id"
-_LAST_LINE: Final = 2**62
+EVERY_LINE: Final = (0, 2**62)
 #: Columns that come before the converters' in a record of the staging table.
 LEADING: Final = (_LINE, _ID)
 
@@ -56,11 +60,13 @@ def inserted(table: sa.Table, row: Mapping[str, Any]) -> Statement:
 class Staging:
     """Everything the database is asked to do for one step."""
 
-    def __init__(self, step: Step, converters: Sequence[Converter], tenant_id: UUID) -> None:
+    def __init__(self, binding: Binding, tenant_id: UUID) -> None:
+        step = binding.step
         self._step = step
         self._tenant_id = tenant_id
         self._target = step.info.table
-        self._plans = tuple(made.plan for made in converters)
+        self._plans = tuple(made.plan for made in binding.converters)
+        self._searched = binding.searched
         lookups = [plan for plan in self._plans if plan.lookup is not None]
         # a look-up within what another one finds comes after it
         self.lookups = tuple(sorted(lookups, key=lambda p: bool(p.lookup and p.lookup.within)))
@@ -68,7 +74,7 @@ class Staging:
             plan for plan in self.lookups
             if plan.lookup is not None and plan.lookup.reference.target is step.model
         )  # fmt: skip
-        staged = [column for made in converters for column in made.columns]
+        staged = binding.staged
         self.columns = (*LEADING, *(column.name for column in staged))
         self._staged = sa.Table(
             f"guanxi_import_{uuid4().hex[:12]}",
@@ -195,7 +201,8 @@ class Staging:
 
     def read(self) -> Statement:
         """All staged rows by line, as they are about to be written."""
-        columns = [self._staged.c[name] for name in (_LINE, *self._written())]
+        written = (name for plan in self._plans for name in plan.info.columns)
+        columns = [self._staged.c[name] for name in (_LINE, *written)]
         return compiled(sa.select(*columns).order_by(self._staged.c[_LINE]))
 
     def lines(self) -> Statement:
@@ -203,20 +210,31 @@ class Staging:
         return compiled(sa.select(self._staged.c[_LINE]).order_by(self._staged.c[_LINE]))
 
     def _written(self) -> list[str]:
-        return [name for plan in self._plans for name in plan.info.columns]
+        """The columns of the model's own table."""
+        custom = self._step.custom
+        return [
+            name for plan in self._plans if plan.info.name not in custom
+            for name in plan.info.columns
+        ]  # fmt: skip
+
+    @property
+    def custom(self) -> list[CustomValues]:
+        """The custom fields that the file gives."""
+        given = (self._step.custom.get(plan.info.name) for plan in self._plans)
+        return [one for one in given if one is not None]
 
     def _defaults(self) -> list[FieldInfo]:
         given = {plan.info.name for plan in self._plans}
         return [
             field
-            for field in self._step.info.fields.values()
+            for field in (*self._step.info.fields.values(), *self._step.info.private.values())
             if field.default is not None and field.name not in given
         ]
 
     def merge(
-        self, between: tuple[int, int] = (0, _LAST_LINE), *, without_own: bool = False
+        self, between: tuple[int, int] = EVERY_LINE, *, without_own: bool = False
     ) -> Statement:
-        """Insert or update the staged rows; answers created, updated, first id, last id.
+        """Insert or update the staged rows; answers created, updated, first id, last id, and ids.
 
         ``without_own`` leaves references among the staged rows out, to try a part of them.
         """
@@ -256,6 +274,11 @@ class Staging:
         ]  # fmt: skip
         arbiter = [target.c.tenant_id, target.c[key or "id"]]
         if changing:
+            differs = sa.or_(
+                *(target.c[name].is_distinct_from(insert.excluded[name]) for name in changing)
+            )
+            if self._step.info.subject:
+                differs = sa.and_(differs, target.c.erased_at.is_(None))
             insert = insert.on_conflict_do_update(
                 index_elements=arbiter,
                 set_={
@@ -263,23 +286,64 @@ class Staging:
                     "version": target.c.version + 1,
                     "updated_at": sa.func.now(),
                 },
-                where=sa.or_(
-                    *(target.c[name].is_distinct_from(insert.excluded[name]) for name in changing)
-                ),
+                where=differs,
             )
         else:
             insert = insert.on_conflict_do_nothing(index_elements=arbiter)
         done = insert.returning(
             target.c.id, sa.literal_column("(xmax = 0)", sa.Boolean).label("created")
         ).cte("done")
+        new = sa.and_(done.c.created, done.c.id == staged.c[_ID])
+        places = [
+            insertion(self._step, one, self._tenant_id, staged, done, new).cte(f"places_{number}")
+            for number, one in enumerate(self._searched)
+        ]
+        changed = sa.func.array_agg(done.c.id).filter(~done.c.created)
         return _compile(
             sa.select(
                 sa.func.count().filter(done.c.created).label("created"),
                 sa.func.count().filter(~done.c.created).label("updated"),
                 _one_id(done, done.c.id.asc()).label("first"),
                 _one_id(done, done.c.id.desc()).label("last"),
-            ).select_from(done)
+                (changed if self._searched else sa.null()).label("changed"),
+                (sa.func.array_agg(done.c.id) if self.custom else sa.null()).label("merged"),
+            )
+            .select_from(done)
+            .add_cte(*places)
         )
+
+    def keep_custom(self, merged: Sequence[UUID], between: tuple[int, int]) -> Statement:
+        """Keep the staged values of custom fields beside the rows, after the merge.
+
+        Answers how many rows changed by this that are not among ``merged``, first and last id.
+        """
+        by_key = self._step.constrained and not self.own
+        same = self._same() if by_key else self._target.c.id == self._staged.c[_ID]
+        rows = sa.and_(same, self._staged.c[_LINE].between(*between))
+        statement = kept_beside(
+            self.custom, self._tenant_id, self._target, self._staged, rows, merged
+        )
+        return compiled(statement)
+
+    def search(self, changed: Sequence[UUID]) -> list[Statement]:
+        """Have changed rows found by what they say now.
+
+        After the merge: it waited for others who wrote these rows, and does not see what they left.
+        """
+        ids = sa.literal(list(changed), sa.ARRAY(sa.Uuid))
+        target, staged = self._target, self._staged
+        by_key = self._step.constrained and not self.own
+        same = self._same() if by_key else target.c.id == staged.c[_ID]
+        mine = sa.and_(same, target.c.tenant_id == self._tenant_id, target.c.id == sa.any_(ids))
+        return [
+            compiled(statement)
+            for one in self._searched
+            if one.at is not None
+            for statement in (
+                removal(self._step, one, self._tenant_id, ids),
+                insertion(self._step, one, self._tenant_id, staged, target, mine),
+            )
+        ]
 
 
 def _one_id(done: sa.CTE, order: Any) -> Any:

@@ -15,7 +15,7 @@ import msgspec
 from guanxi_core.checks import wrong
 from guanxi_core.importing.errors import BadValue
 from guanxi_sdk import Choice, Invalid, Money
-from guanxi_sdk.model import FieldInfo
+from guanxi_sdk.info import FieldInfo
 
 Parse = Callable[[str], Any]
 
@@ -195,7 +195,17 @@ def _choice(info: FieldInfo, spelled: Format) -> Parse:
 
 
 def _texts(info: FieldInfo, spelled: Format) -> Parse:
-    return lambda text: [item for part in text.split(spelled.separator) if (item := part.strip())]
+    """A JSON array, or texts with the separator between them."""
+
+    def parse(text: str) -> list[str]:
+        if text.startswith("["):
+            try:
+                return msgspec.json.decode(text, type=list[str])
+            except msgspec.MsgspecError:
+                pass  # an item that begins with a bracket
+        return [item for part in text.split(spelled.separator) if (item := part.strip())]
+
+    return parse
 
 
 def _values(info: FieldInfo, spelled: Format) -> Parse:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from guanxi_core.database.address import role_of
-from guanxi_core.database.pool import connect
+from guanxi_core.database.connections import connect
 from guanxi_core.database.server import Database
 from guanxi_core.discovery import Registry
 from guanxi_core.migrations.runner import migrate

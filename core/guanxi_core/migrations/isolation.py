@@ -24,9 +24,12 @@ SYSTEM_RIGHTS: Final[dict[str, frozenset[str]]] = {
     "guanxi_delivery": frozenset({"SELECT", "INSERT", "UPDATE"}),
     "guanxi_schedule": frozenset({"SELECT", "INSERT", "UPDATE"}),
     "guanxi_job": frozenset({"SELECT", "INSERT", "UPDATE"}),
+    "guanxi_searched": frozenset(),
 }
-#: Reached through functions only: the app role has no rights there, so they need no policy.
-UNSCOPED: Final = frozenset({"guanxi_tenant", "guanxi_token", "guanxi_audit_pending"})
+#: Reached through functions, or by the owner: the app role has no rights there, nor a policy.
+UNSCOPED: Final = frozenset(
+    {"guanxi_tenant", "guanxi_token", "guanxi_audit_pending", "guanxi_searched"}
+)
 _RIGHTS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _EVERY_RIGHT: Final = (*sorted(_RIGHTS), "TRUNCATE", "REFERENCES", "TRIGGER")
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from guanxi_core.database.pool import connect
+from guanxi_core.database.connections import connect
 from guanxi_core.migrations.isolation import lift, protect, restore, role_faults
 from guanxi_core.migrations.scripts import (
     CORE,
@@ -55,15 +55,21 @@ async def migrate(
     app_role: str,
     progress: Progress | None = None,
     to: Mapping[str, str] | None = None,
+    search_progress: Callable[[str, int, int, int], None] | None = None,
+    search_anew: bool = False,
 ) -> list[MigrationResult]:
     """Upgrade the core and ``plugins``; the results tell what failed, and why.
 
-    ``to`` names the revisions to stop at, by plugin; without one it is the newest.
+    ``to`` names the revisions to stop at, by plugin; without one it is the newest. Rows that are
+    searched by a field for the first time get their tokens then; all of them with ``search_anew``.
 
     Raises for what concerns all: an unreachable database, wrong roles, a core that fails.
     """
+    from guanxi_core.search.rebuilding import rebuild
+
     results: dict[str, MigrationResult] = {}
-    ordered = in_order(plugins)
+    installed = list(plugins)
+    ordered = in_order(installed)
     async with _locked(owner_url) as connection:
         await _check_server(connection, app_role)
         for scripts in ordered:
@@ -75,6 +81,10 @@ async def migrate(
             results[scripts.name] = result
             if progress:
                 progress(result)
+        if not to:
+            done = {r.plugin for r in results.values() if r.status in ("current", "migrated")}
+            ready = [plugin for plugin in installed if plugin.manifest.name in done]
+            await rebuild(owner_url, ready, anew=search_anew, progress=search_progress)
     return list(results.values())
 
 
@@ -88,8 +98,10 @@ async def downgrade(
 ) -> MigrationResult:
     """Take one plugin back to ``revision`` (``base``: none), unless others stand on its tables."""
     from guanxi_core.migrations import steps
+    from guanxi_core.search.rebuilding import forget
 
-    every = in_order(plugins)
+    installed = list(plugins)
+    every = in_order(installed)
     scripts = next((s for s in every if s.name == plugin), None)
     if scripts is None or not scripts.exists:
         raise MigrationError(f"there are no migrations of a plugin '{plugin}'.")
@@ -112,6 +124,8 @@ async def downgrade(
             before, after = await connection.run_sync(step)
         except DBAPIError as error:
             raise MigrationError(f"plugin '{plugin}': {reason_of(error)}") from error
+    for one in (p for p in installed if p.manifest.name == plugin):
+        await forget(owner_url, one)
     return MigrationResult(plugin, "current" if before == after else "migrated", before, after)
 
 

@@ -1,16 +1,21 @@
 """The audit as auditors see it in GraphQL."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
+from guanxi_core.plugin.clearances import READ_AUDIT, Clearances
 from guanxi_core.system_tables import audit_table
-from guanxi_sdk import Context, Model, Permission, Value, column, field
+from guanxi_sdk import Context, Model, Value, column, field
+from guanxi_sdk._docs import camel
 
-READ_AUDIT: Final = Permission("guanxi.audit", "See who changed what, when and why.")
+if TYPE_CHECKING:
+    from guanxi_core.context import TransactionContext
+
+__all__ = ["READ_AUDIT", "Audit", "AuditChange", "changes"]
 
 
 class AuditChange(Value):
@@ -24,6 +29,9 @@ class AuditChange(Value):
 
     after: str | None
     """The new value as JSON; null where there is none."""
+
+    withheld: bool
+    """Whether both are null because the field is too confidential for the caller."""
 
 
 class Audit(Model, plugin="guanxi", plural="audit_entries", append_only=True, read=READ_AUDIT.name):
@@ -50,21 +58,33 @@ class Audit(Model, plugin="guanxi", plural="audit_entries", append_only=True, re
 
 @field(Audit, needs=READ_AUDIT)
 async def changes(self: object, ctx: Context, entries: Sequence[Audit]) -> list[list[AuditChange]]:
-    """What changed, field by field."""
+    """What changed, field by field; values are withheld as the fields themselves would be."""
+    table = audit_table.c
     rows = await ctx.db.execute(
-        sa.select(audit_table.c.id, audit_table.c.changes).where(
-            audit_table.c.tenant_id == ctx.tenant.id,
-            audit_table.c.id.in_([entry.id for entry in entries]),
+        sa.select(table.id, table.model, table.row_id, table.created_at, table.changes).where(
+            table.tenant_id == ctx.tenant.id, table.id.in_([entry.id for entry in entries])
         )
     )
-    found = {row.id: row.changes for row in rows}
-    return [
-        [
-            AuditChange(field=name, before=_json(before), after=_json(after))
-            for name, (before, after) in found[entry.id].items()
-        ]
-        for entry in entries
-    ]
+    found = {row.id: row for row in rows}
+    clearance = await Clearances.of(cast("TransactionContext", ctx))
+    for row in found.values():
+        clearance.ask(row)
+    await clearance.settle()
+    return [_changes(found[entry.id], clearance) for entry in entries]
+
+
+def _changes(row: Any, clearance: Clearances) -> list[AuditChange]:
+    told = []
+    for name, (before, after) in row.changes.items():
+        if clearance.shows(row, name):
+            told.append(
+                AuditChange(
+                    field=camel(name), before=_json(before), after=_json(after), withheld=False
+                )
+            )
+        else:
+            told.append(AuditChange(field=camel(name), before=None, after=None, withheld=True))
+    return told
 
 
 def _json(value: object) -> str | None:

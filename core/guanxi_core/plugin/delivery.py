@@ -58,7 +58,7 @@ class Job(Model, plugin="guanxi", append_only=True, read=JOBS.name):
     """Long work and its progress."""
 
     kind: Mapped[str]
-    """The mutation, handler or schedule that does it."""
+    """The mutation, handler or schedule that does it, or `administration`."""
     title: Mapped[str]
     """What is being done."""
     who: Mapped[str]

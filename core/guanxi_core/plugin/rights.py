@@ -1,7 +1,8 @@
 """Users, roles and who holds which, as everybody with the right to may see and change them."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -9,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
 from guanxi_core.grants import Grant, covered, known_grants
+from guanxi_core.plugin.giving import DECIDE, only_as_long, only_ones_own, require_all
 from guanxi_sdk import (
     Choice,
     Confidentiality,
     Context,
-    Forbidden,
     Invalid,
     Model,
     NotFound,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from guanxi_core.context import TransactionContext
 
 SEE = Permission("guanxi.rights", "See who may do what.")
-DECIDE = Permission("guanxi.access", "Decide who may do what.")
+EXPORT = Permission("guanxi.export", "Take many rows out at once.")
 _CLOSED = ("create", "update", "archive", "restore")
 
 
@@ -39,8 +40,10 @@ class Clearance(Choice):
     SECRET = "SECRET", "绝密", "Secret"
 
 
-class User(Model, plugin="guanxi", closed=_CLOSED, read=SEE.name, write=DECIDE.name):
+class User(Model, plugin="guanxi", closed=_CLOSED, read=SEE.name, write=DECIDE.name, subject=True):
     """A person or a machine of the enterprise."""
+
+    __table_args__ = (sa.UniqueConstraint("tenant_id", "name"),)
 
     name: Mapped[str] = column(readonly=True)
     """Name, unique in the enterprise."""
@@ -85,10 +88,11 @@ async def create_role(
     ctx: Context, name: str, grants: Sequence[str], clearance: Clearance, description: str | None
 ) -> Role:
     """Make a role that gives no more than the caller has."""
+    require_all(ctx, DECIDE)
     if not name or len(name) > 60 or name != name.strip() or not name.isprintable():
         raise Invalid("name", "must be up to 60 printable characters")
     wanted = _read(grants, clearance)
-    _only_ones_own(ctx, wanted)
+    only_ones_own(ctx, wanted)
     if await ctx.db.scalar(sa.select(Role.id).where(Role.name == name)):
         raise Invalid("name", "is taken: change that role, or choose another name")
     texts = [str(grant) for grant in wanted]
@@ -104,12 +108,13 @@ async def update_role(
     clearance: Clearance | None,
     description: str | None,
 ) -> Role:
-    """Change a role; what it gains must be the caller's own."""
+    """Change a role; what it gains or loses must be the caller's own."""
     role = await ctx.get(Role, role_id, path="role_id")
-    former = _of(role)
+    former = grants_of(role)
     wanted = _read(role.permissions if grants is None else grants, clearance or role.clearance)
-    _only_ones_own(ctx, (grant for grant in wanted if not covered(grant, former)))
-    async with _KeepingAdministrators(ctx):
+    await only_as_long(ctx, (grant for grant in wanted if not covered(grant, former)), None)
+    only_ones_own(ctx, (grant for grant in former if not covered(grant, wanted)))
+    async with KeepingAdministrators(ctx):
         role.permissions = [str(grant) for grant in wanted]
         role.clearance = clearance or role.clearance
         role.description = role.description if description is None else description
@@ -133,8 +138,8 @@ async def grant_role(
         raise Invalid("expires_at", "must lie in the future")
     if purpose is not None and len(purpose) > 500:
         raise Invalid("purpose", "is longer than 500 characters")
-    _only_ones_own(ctx, _of(role))
-    async with _KeepingAdministrators(ctx):
+    await only_as_long(ctx, grants_of(role), expires_at)
+    async with KeepingAdministrators(ctx):
         held = await _held(ctx, user_id, role_id)
         if held is None:
             return await ctx.add(
@@ -152,8 +157,8 @@ async def revoke_role(ctx: Context, user_id: UUID, role_id: UUID) -> User:
     held = await _held(ctx, user_id, role_id)
     if held is None:
         raise NotFound("role_id", "is not one that the user holds")
-    _only_ones_own(ctx, _of(role))
-    async with _KeepingAdministrators(ctx):
+    only_ones_own(ctx, grants_of(role))
+    async with KeepingAdministrators(ctx):
         await ctx.db.delete(held)
         await ctx.db.flush()
     return user
@@ -169,22 +174,22 @@ def _read(texts: Sequence[str], clearance: Clearance) -> list[Grant]:
     return [Grant.parse(text, level) for text in dict.fromkeys(texts)]
 
 
-def _of(role: Role) -> list[Grant]:
+def grants_of(role: Role) -> list[Grant]:
+    """What a role gives."""
     return known_grants(role.permissions, role.clearance.value)
 
 
-def _only_ones_own(ctx: Context, grants: Iterable[Grant]) -> None:
-    """Nobody gives what they do not have."""
-    mine = cast("TransactionContext", ctx).access.grants
-    for grant in grants:
-        if not covered(grant, mine):
-            raise Forbidden(
-                DECIDE.name, f"You cannot give '{grant}', because you do not have it, or not with "
-                f"the clearance {grant.clearance.name}.",
-            )  # fmt: skip
+@asynccontextmanager
+async def keeping_administrators(ctx: Context, users: Sequence[UUID]) -> AsyncIterator[None]:
+    """Refuse a block that ends ``users``, if there are any, and leaves nobody to decide."""
+    if not users:
+        yield
+        return
+    async with KeepingAdministrators(ctx):
+        yield
 
 
-class _KeepingAdministrators:
+class KeepingAdministrators:
     """Refuses a change after which nobody could decide about rights any more."""
 
     def __init__(self, ctx: Context) -> None:
@@ -209,7 +214,7 @@ class _KeepingAdministrators:
     async def _administrators(self) -> tuple[int, int]:
         """How many roles may decide, and how many users hold one of them for ever."""
         roles = await self._ctx.db.scalars(sa.select(Role))
-        deciding = [role.id for role in roles if covered(Grant.parse(DECIDE.name), _of(role))]
+        deciding = [role.id for role in roles if covered(Grant.parse(DECIDE.name), grants_of(role))]
         holders = (
             sa.select(sa.func.count(sa.distinct(UserRole.user_id)))
             .join(User, User.id == UserRole.user_id)

@@ -73,11 +73,11 @@ def form(value: Any, *, exact: bool = False) -> Any:
     """What of a variable's value changes the SQL: a hashable part of the plan's key."""
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, Mapping):
-        return tuple((name, form(item, exact=exact)) for name, item in value.items())
+    if isinstance(value, dict):
+        return tuple([(name, form(item, exact=exact)) for name, item in value.items()])
     if exact and isinstance(value, Enum):
         return value.value
-    if isinstance(value, list) and value and (exact or isinstance(value[0], Mapping)):
+    if isinstance(value, list) and value and (exact or isinstance(value[0], dict)):
         return tuple(form(item, exact=exact) for item in value)
     return ""
 

@@ -1,13 +1,13 @@
 """Bound values of a plan: where each comes from at run time."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
-from sqlalchemy.sql.visitors import iterate
 
 from guanxi_sdk import Model
 from guanxi_sdk.contributions import Ambient
@@ -24,7 +24,6 @@ class Request:
     """What a plan's context values are read from."""
 
     access: "Access"
-    today: Any
     now: Any
     reason: str | None = None
     origin: str | None = None
@@ -39,7 +38,7 @@ _CONTEXT: dict[str, tuple[Callable[[Request], Any], Any]] = {
     "currency": (lambda r: r.access.installation.tenant.currency, sa.Text),
     "token": (lambda r: r.access.caller.token_id, sa.Uuid),
     "epoch": (lambda r: r.access.epoch, sa.BigInteger),
-    "today": (lambda r: r.today, sa.Date),
+    "today": (lambda r: r.now.date(), sa.Date),
     "now": (lambda r: r.now, sa.TIMESTAMP(timezone=True)),
     "caller": (lambda r: r.access.caller.name, sa.Text),
     "caller_id": (lambda r: r.access.caller.user_id, sa.Uuid),
@@ -95,7 +94,7 @@ class PlanBinds:
 
     def check(self, *expressions: Any) -> None:
         """Have wrong values refused although the statement does not hold these expressions."""
-        for element in (e for whole in expressions for e in iterate(whole)):
+        for element in each_of(*expressions):
             if isinstance(element, sa.BindParameter) and element.key in self._getters:
                 self._checks.append(self._getters[element.key])
 
@@ -152,6 +151,18 @@ class Statement:
         return [getter(variables, request) for getter in self.getters]
 
 
+def each_of(*expressions: Any) -> Iterator[Any]:
+    """The expressions and all that is in them, each once."""
+    seen: set[int] = set()
+    waiting = list(expressions)
+    while waiting:
+        element = waiting.pop()
+        if id(element) not in seen:
+            seen.add(id(element))
+            yield element
+            waiting.extend(element.get_children())
+
+
 def _constant(value: Any) -> Callable[[Variables, Request], Any]:
     return lambda _variables, _request: value
 
@@ -159,17 +170,25 @@ def _constant(value: Any) -> Callable[[Variables, Request], Any]:
 _DIALECT: Any = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
 
+_SPELLED = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def spelled_id(prefix: str, text: Any) -> str | None:
+    """The UUID in ``<prefix>_<uuid>`` as it is written, or None for anything else.
+
+    The driver takes it like this, which spares making an object of it.
+    """
+    if isinstance(text, str) and text.startswith(prefix + "_"):
+        uuid = text[len(prefix) + 1 :]
+        if _SPELLED.fullmatch(uuid):
+            return uuid
+    return None
+
+
 def decode_id(prefix: str, text: Any) -> UUID | None:
     """The UUID in ``<prefix>_<uuid>``, or None for anything else, other spellings included."""
-    start = len(prefix) + 1
-    if isinstance(text, str) and len(text) == start + 36 and text.startswith(prefix + "_"):
-        spelled = text[start:]
-        try:
-            found = UUID(spelled)
-        except ValueError:
-            return None
-        return found if str(found) == spelled else None
-    return None
+    found = spelled_id(prefix, text)
+    return None if found is None else UUID(found)
 
 
 def decode_any(models: Mapping[str, type[Model]], text: Any) -> UUID | None:

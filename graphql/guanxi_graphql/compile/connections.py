@@ -1,15 +1,15 @@
 """Connections: keyset pages, cursors and counts in SQL."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from guanxi_graphql.compile.arguments import Leaf, Tree
-from guanxi_graphql.compile.binds import Variables
+from guanxi_graphql.compile.binds import PlanBinds, Variables
 from guanxi_graphql.compile.cursors import cursor_of, read_cursor
 from guanxi_graphql.compile.filters import _TYPES
-from guanxi_graphql.compile.scope import Scope
+from guanxi_graphql.compile.scope import Scope, source_of
 from guanxi_graphql.schema.bindings import Sortable, Stored
 from guanxi_sdk import Invalid, Model
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Rows of a page when neither `first` nor `last` says, and at most.
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 500
+#: Of how many rows a page and their count are taken together, in one go.
+MOST_TOGETHER = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,44 @@ class _Key:
     expression: Any
     descending: bool
     nullable: bool
+
+
+def count_of(rows: Any) -> Any:
+    """A select of how many rows there are."""
+    return sa.select(sa.func.count().label("n")).select_from(rows)
+
+
+def number_of(count: Any) -> Any:
+    """The number in a count that was made a CTE."""
+    return sa.select(count.c.n).scalar_subquery()
+
+
+def if_few(count: Any, value: Any) -> Any:
+    """``value``, or NULL where there are more rows than are taken together."""
+    return sa.case((number_of(count) <= sa.literal_column(str(MOST_TOGETHER)), value))
+
+
+def limit_of(
+    binds: PlanBinds, name: str, leaf: Tree | None, default: int, remedy: str, *, extra: int = 0
+) -> Any:
+    """A size as a limit; what the document fixes is no placeholder, so that the planner knows it.
+
+    Raises :class:`Invalid` for one out of bounds, if it is a variable when the statement is run.
+    """
+
+    def size(variables: Variables) -> int:
+        asked = leaf.get(variables) if isinstance(leaf, Leaf) else None
+        if asked is None:
+            return default + extra
+        if asked < 0:
+            raise Invalid(name, "must not be negative.")
+        if asked > LARGEST_PAGE:
+            raise Invalid(name, f"must be at most {LARGEST_PAGE}: {remedy}.")
+        return int(asked) + extra
+
+    if leaf is None or (isinstance(leaf, Leaf) and leaf.fixed):
+        return sa.literal_column(str(size({})), sa.BigInteger)
+    return binds.value(size, sa.BigInteger)
 
 
 class Connection:
@@ -46,11 +86,20 @@ class Connection:
         if self.backward and "first" in arguments:
             raise Invalid("last", "cannot be combined with `first`: ask for one end of the list.")
         self._tag = ""
+        self._pages: list[Any] = []
+        text = arguments.get("search")
+        self._search = selections.search(text) if isinstance(text, Leaf) else None
+        self._hits: Any = None  # what is found, in the statement that base() began
 
-    def _base(self) -> tuple[Scope, list[Any]]:
+    def base(self) -> tuple[Scope, list[Any]]:
         """A fresh scope over the table and the conditions that every page shares."""
         table = self._table()
-        scope = Scope(self._model, table, self._policies)
+        if self._search is not None and self._parent is not None:  # of few rows, each is asked
+            self._hits = self._search.hits(self._model, table.c.id)
+        elif self._search is not None:
+            self._hits = self._search.hits(self._model)
+            table = self._search.rows(self._model, self._hits)
+        scope = Scope(self._model, table, self._policies, hits=self._hits)
         conditions = [table.c.tenant_id == self._binds.context("tenant")]
         conditions += self._policies.rows(self._model, table)
         if self._parent is not None:
@@ -66,77 +115,97 @@ class Connection:
         return scope, conditions
 
     def _table(self) -> Any:
-        return self._model.info.table.alias(self._selections.alias())
+        return source_of(self._model, self._selections.alias())
 
-    def _correlated(self, statement: Any) -> Any:
+    def correlated(self, statement: Any) -> Any:
+        """A statement on the rows, within one of the parent."""
         if self._parent is None:
             return statement
         return statement.correlate(self._parent[1].table)
 
     def count(self) -> Any:
         """How many rows there are on all pages."""
-        scope, conditions = self._base()
+        scope, conditions = self.base()
         statement = sa.select(sa.func.count()).select_from(scope.from_()).where(*conditions)
-        return self._correlated(statement).scalar_subquery()
+        return self.correlated(statement).scalar_subquery()
 
     def check(self, *, counted: bool) -> None:
         """Refuse wrong arguments also where no rows are asked for, or at most their number."""
-        scope = Scope(self._model, self._table(), self._policies)
-        conditions: list[Any] = []
-        if not counted:
-            scope, conditions = self._base()
+        scope, conditions = self.base()
+        if counted:
+            conditions = []
         self._page(conditions, self._keys(scope))
         self._binds.check(*conditions, self._limit(False))
 
     def rows(self, *, one_more: bool) -> Any:
         """The page's rows (and one more, to see whether there are) with ``_k…`` sort keys."""
-        scope, conditions = self._base()
-        keys = self._keys(scope)
+        scope, conditions = self.base()
+        self.keys = self._keys(scope)
+        self._page(conditions, self.keys)
+        return self.correlated(self._first(self._keyed(scope), conditions, self.keys, one_more))
+
+    def all(self) -> Any:
+        """The rows of all pages with their sort keys, but no more than show that they are many."""
+        scope, conditions = self.base()
+        self.keys = self._keys(scope)
+        most: Any = sa.literal_column(str(MOST_TOGETHER + 1))
+        return self._keyed(scope).where(*conditions).limit(most)
+
+    def rows_of(self, rows: Any, *, one_more: bool) -> Any:
+        """What :meth:`rows` answers, out of the rows of :meth:`all`."""
+        keys = [
+            replace(key, expression=exported)
+            for key, exported in zip(self.keys, self.exported(rows), strict=True)
+        ]
+        conditions: list[Any] = []
         self._page(conditions, keys)
-        columns = [*scope.source.c]
-        columns += [key.expression.label(f"_k{i}") for i, key in enumerate(keys)]
-        statement = (
-            sa.select(*columns)
-            .select_from(scope.from_())
-            .where(*conditions)
-            .order_by(*self._order(keys, [k.expression for k in keys], reverse=self.backward))
-            .limit(self._limit(one_more))
-        )
-        self.keys = keys
-        return self._correlated(statement)
+        return self._first(sa.select(*rows.c), conditions, keys, one_more)
+
+    def _keyed(self, scope: Scope) -> Any:
+        keys = [key.expression.label(f"_k{i}") for i, key in enumerate(self.keys)]
+        return sa.select(*scope.source.c, *keys).select_from(scope.from_())
+
+    def _first(
+        self, statement: Any, conditions: list[Any], keys: list[_Key], one_more: bool
+    ) -> Any:
+        order = self._order(keys, [key.expression for key in keys], reverse=self.backward)
+        return statement.where(*conditions).order_by(*order).limit(self._limit(one_more))
+
+    def own(self, rows: Any) -> Any:
+        """The page's own rows, without the one more."""
+        limited = self.ordered(sa.select(*rows.c), rows, reverse=self.backward)
+        page = limited.limit(self.page_size()).subquery(self._selections.alias())
+        self._pages.append(page)
+        return page
+
+    def narrow(self, rows: Any, met: Any) -> None:
+        """Have columns left out that nothing reads; PostgreSQL would carry them along."""
+        sources = self._pages if isinstance(rows, sa.CTE) else [rows]
+        narrowed = [*self._pages, rows, *([] if met is None else [met])]
+        self._selections.narrow(sources, narrowed)
 
     def cursor(self, rows: Any) -> Any:
         """The cursor of a row, made of the rows' exported keys: only rows of the page need one."""
-        return cursor_of(self._tag, [rows.c[f"_k{i}"] for i in range(len(self.keys))])
+        return cursor_of(self._tag, self.exported(rows))
+
+    def exported(self, rows: Any) -> list[Any]:
+        """The rows' sort keys."""
+        return [rows.c[f"_k{i}"] for i in range(len(self.keys))]
 
     def ordered(self, statement: Any, rows: Any, *, reverse: bool = False) -> Any:
         """``statement`` in the connection's order, by the rows' exported keys."""
-        keys = [rows.c[f"_k{i}"] for i in range(len(self.keys))]
-        return statement.order_by(*self._order(self.keys, keys, reverse=reverse))
+        return statement.order_by(*self._order(self.keys, self.exported(rows), reverse=reverse))
 
     def page_size(self) -> Any:
         """The page size as a bound value."""
         return self._limit(False)
 
     def _limit(self, one_more: bool) -> Any:
-        """The limit; what the document fixes is no placeholder, so that the planner knows it."""
-        extra = 1 if one_more else 0
-        leaf = self._arguments.get("last" if self.backward else "first")
-        if leaf is None or (isinstance(leaf, Leaf) and leaf.fixed):
-            return sa.literal_column(str(self._size({}) + extra), sa.BigInteger)
-        return self._binds.value(lambda variables: self._size(variables) + extra, sa.BigInteger)
-
-    def _size(self, variables: Variables) -> int:
         name = "last" if self.backward else "first"
-        leaf = self._arguments.get(name)
-        asked = leaf.get(variables) if isinstance(leaf, Leaf) else None
-        if asked is None:
-            return DEFAULT_PAGE
-        if asked < 0:
-            raise Invalid(name, "must not be negative.")
-        if asked > LARGEST_PAGE:
-            raise Invalid(name, f"must be at most {LARGEST_PAGE}: page with cursors.")
-        return int(asked)
+        return limit_of(
+            self._binds, name, self._arguments.get(name), DEFAULT_PAGE, "page with cursors",
+            extra=1 if one_more else 0,
+        )  # fmt: skip
 
     def _keys(self, scope: Scope) -> list[_Key]:
         leaf = self._arguments.get("orderBy")
@@ -158,9 +227,11 @@ class Connection:
             if kind == "id" and name.startswith("ID_"):
                 break
         else:
+            if not keys and self._hits is not None:
+                keys.append(_Key("int", self._hits.c.rank, False, False))
             descending = keys[-1].descending if keys else False
             keys.append(_Key("id", scope.id, descending, False))
-        self._tag = ",".join(names) or "id"
+        self._tag = ",".join(names) or ("id" if self._hits is None else "search")
         return keys
 
     @staticmethod

@@ -10,10 +10,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from guanxi_graphql.compile.arguments import Leaf, Tree, plain
 from guanxi_graphql.compile.binds import Getter, decode_any, decode_id
 from guanxi_graphql.compile.policies import Policies
-from guanxi_graphql.compile.scope import Scope, minor_units
+from guanxi_graphql.compile.scope import Scope, minor_units, source_of
 from guanxi_graphql.schema.annotations import peel
 from guanxi_graphql.schema.bindings import Expression, Schema, Stored, ToMany, ToOne
-from guanxi_sdk import Choice, Extension, Forbidden, Invalid, Model, Refusal, SQLMoney
+from guanxi_sdk import Choice, Forbidden, Invalid, Model, Refusal, SQLMoney
 from guanxi_sdk.contributions import Argument
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -143,7 +143,9 @@ class Filters:
             columns = [scope.column(binding.owner, name) for name in field.columns]
             if field.kind == "reference":
                 target = _target(binding)
-                columns = [self._policies.reference(target, columns[0])] if target else columns
+                if target is not None:
+                    self.require(target.info.read)  # whose row it is, is told of that row
+                    columns = [self._policies.reference(target, columns[0])]
             return field.kind, columns[0], columns[1] if len(columns) > 1 else None
         contribution = binding.contributed.contribution
         arguments = {a.name: self.argument(a, None) for a in contribution.arguments}
@@ -273,7 +275,7 @@ class Filters:
         return sa.exists(statement.correlate_except(*_own_tables(other)))
 
     def _scope(self, model: type[Model]) -> Scope:
-        return Scope(model, model.info.table.alias(self._alias()), self._policies)
+        return Scope(model, source_of(model, self._alias()), self._policies)
 
 
 def _own_tables(scope: Scope) -> list[Any]:
@@ -292,8 +294,7 @@ def _prefix(model: type[Model], binding: Any) -> str:
 def _target(binding: Any) -> type[Model] | None:
     """The model that a stored reference refers to."""
     if isinstance(binding, Stored) and binding.field.kind == "reference":
-        owner: type[Model] | type[Extension] = binding.owner
-        for reference in owner.info.references.values():
+        for reference in binding.owner.info.references.values():
             if reference.column == binding.field.name:
                 return reference.target
     return None

@@ -4,22 +4,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from guanxi_core.checks import wrong
+from guanxi_core.editions import Edition
 from guanxi_graphql.compile.binds import decode_id
 from guanxi_graphql.compile.scope import minor_units
 from guanxi_sdk import Choice, Invalid, Model, Money, NotFound, Refusal
 from guanxi_sdk._docs import camel
-from guanxi_sdk.model import FieldInfo, Verb
+from guanxi_sdk.info import FieldInfo, Verb
 
 
 class InputReader:
     """Reads the ``input`` of one model's create or update."""
 
-    def __init__(self, model: type[Model], verb: Verb) -> None:
+    def __init__(self, edition: Edition, model: type[Model], verb: Verb) -> None:
         self._verb = verb
         targets = {r.column: r.target for r in model.info.references.values()}
         self._fields: dict[str, tuple[FieldInfo, Callable[[Any], Any]]] = {
             camel(field.name): (field, _reader(field, targets.get(field.name)))
-            for field in model.info.fields.values()
+            for field in edition.written(model).values()
             if not field.readonly and field.kind not in ("id", "values")
         }
         self._model = model

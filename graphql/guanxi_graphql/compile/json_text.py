@@ -4,11 +4,13 @@ PostgreSQL takes two thirds of the time for it that `row_to_json` and `json_agg`
 the type of each column for each row.
 """
 
-import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import concat_op
 
 from guanxi_graphql.compile.scope import as_text, literal
 
@@ -17,6 +19,19 @@ _CHAIN = 64  # operands of `||` in a row: the parser goes as deep as there are
 
 class JSONText(sa.Text):
     """Text that is JSON already; NULL stands for null."""
+
+
+class _Joined(FunctionElement[str]):
+    """Texts one after the other: what a chain of ``||`` is, made at once."""
+
+    name = "joined"
+    inherit_cache = False
+    type = JSONText()
+
+
+@compiles(_Joined)
+def _render(element: _Joined, compiler: Any, **options: Any) -> str:
+    return f"({' || '.join([compiler.process(term, **options) for term in element.clauses])})"
 
 
 class Parts:
@@ -33,16 +48,12 @@ class Parts:
     @property
     def expression(self) -> Any:
         """All of it as one SQL expression."""
-        terms = [literal(part) if isinstance(part, str) else part for part in self.parts]
-        chains = [
-            functools.reduce(_append, terms[at : at + _CHAIN])
-            for at in range(0, len(terms), _CHAIN)
+        terms = [
+            literal(part) if isinstance(part, str) else part.self_group(against=concat_op)
+            for part in self.parts
         ]
-        return sa.type_coerce(chains[0] if len(chains) == 1 else sa.func.concat(*chains), JSONText)
-
-
-def _append(text: Any, more: Any) -> Any:
-    return text.concat(more)
+        chains = [_Joined(*terms[at : at + _CHAIN]) for at in range(0, len(terms), _CHAIN)]
+        return chains[0] if len(chains) == 1 else sa.func.concat(*chains, type_=JSONText)
 
 
 NULL = Parts(["null"])

@@ -9,7 +9,7 @@ from guanxi_core.editions import Edition
 from guanxi_core.policies import condition, visible
 from guanxi_graphql.compile.binds import Binds, ambient
 from guanxi_sdk import Confidentiality, Forbidden, Model, Rights, Scope
-from guanxi_sdk.model import ReferenceInfo
+from guanxi_sdk.info import ReferenceInfo
 
 NO_REASON = "Secret values are shown to those who say why: send the header Guanxi-Reason."
 

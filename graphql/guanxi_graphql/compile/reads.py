@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from graphql import (
@@ -21,7 +22,8 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from guanxi_core.system_tables import stamp_table, vocabulary_table
 from guanxi_graphql.compile.arguments import Leaf, Tree, plain
-from guanxi_graphql.compile.binds import PlanBinds, Statement, Variables, decode_id
+from guanxi_graphql.compile.binds import PlanBinds, Statement, Variables, decode_id, spelled_id
+from guanxi_graphql.compile.found import Found
 from guanxi_graphql.compile.json_text import (
     NULL,
     JSONText,
@@ -30,7 +32,8 @@ from guanxi_graphql.compile.json_text import (
     in_bytes,
     object_of,
 )
-from guanxi_graphql.compile.scope import Scope, as_text, literal
+from guanxi_graphql.compile.labels import labels
+from guanxi_graphql.compile.scope import Scope, as_text, literal, source_of
 from guanxi_graphql.compile.selections import (
     Columns,
     Path,
@@ -39,7 +42,16 @@ from guanxi_graphql.compile.selections import (
     Withheld,
 )
 from guanxi_graphql.execute.encoding import encode
-from guanxi_graphql.schema.bindings import About, AnyNode, Ask, Many, One, Schema
+from guanxi_graphql.schema.bindings import (
+    About,
+    Aggregated,
+    AnyNode,
+    Anything,
+    Ask,
+    Many,
+    One,
+    Schema,
+)
 from guanxi_sdk import Model, Refusal, Rights
 
 #: How many ids `nodes` takes.
@@ -58,6 +70,8 @@ class ReadPlan:
     steps: tuple[Step, ...]
     withheld: tuple[Withheld, ...]
     secrets: tuple[str, ...]  # fields whose values are told, as the audit names them
+    #: Where pages are counted as they are read: the tenants that have too many rows for that.
+    crowded: set[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +117,16 @@ def compile_read(
     *,
     has_token: bool,
     reasoned: bool = False,
+    apart: bool = False,
 ) -> ReadPlan:
-    """Compile a query for one form of its variables and one caller's rights."""
-    selections = Selections(schema, rights, operation.fragments, variables, reasoned=reasoned)
+    """Compile a query for one form of its variables and one caller's rights.
+
+    Pages are counted as they are read, and the answer is NULL where there are too many rows for
+    that: ``apart`` counts them by themselves.
+    """
+    selections = Selections(
+        schema, rights, operation.fragments, variables, reasoned=reasoned, apart=apart
+    )
     columns: Columns = []
     root = selections.collect("Query", [operation.node.selection_set])
     for key, nodes in root.items():
@@ -136,7 +157,7 @@ def compile_rows(
     Answers a JSON object from UUID to record; used below Python fields and in payloads.
     """
     selections = Selections(schema, rights, fragments, variables, reasoned=reasoned)
-    table = model.info.table.alias(selections.alias())
+    table = source_of(model, selections.alias())
     scope = Scope(model, table, selections.policies)
     columns = selections.object(scope, nodes, ())
     ids = selections.binds.value(lambda v: v[IDS], sa.ARRAY(sa.Uuid))
@@ -156,10 +177,11 @@ def compile_rows(
 
 def _plan(selections: Selections, statement: Any) -> ReadPlan:
     return ReadPlan(
-        selections.binds.statement(statement),
+        selections.statement(statement),
         tuple(selections.steps),
         tuple(selections.withheld),
         tuple(selections.policies.secrets),
+        set() if selections.together else None,
     )
 
 
@@ -172,16 +194,18 @@ def _root(selections: Selections, binding: Any, key: str, nodes: list[FieldNode]
         assert isinstance(identity, Leaf)  # noqa: S101
         prefix = binding.model.info.prefix
         return _by_id(
-            selections, binding.model, nodes, (key,), lambda v: decode_id(prefix, identity.get(v))
+            selections, binding.model, nodes, (key,), lambda v: spelled_id(prefix, identity.get(v))
         )
     if isinstance(binding, Many):
-        if selections.withhold(binding.model.info.read, (key,)):
-            return NULL
         return selections.connection(binding.model, nodes, arguments, (key,))
+    if isinstance(binding, Aggregated):
+        return selections.aggregate(binding.model, nodes, arguments, (key,))
     if isinstance(binding, AnyNode):
         return _nodes(selections, binding, arguments, key, nodes)
+    if isinstance(binding, Anything):
+        return Found(selections, binding.models, arguments).connection(nodes, (key,))
     if isinstance(binding, About):
-        return _about(selections, binding, nodes)
+        return _about(selections, binding, arguments, nodes)
     assert isinstance(binding, Ask)  # noqa: S101  nothing else is bound to Query
     contribution = binding.contributed.contribution
     if selections.withhold(contribution.needs.name if contribution.needs else None, (key,)):
@@ -192,7 +216,7 @@ def _root(selections: Selections, binding: Any, key: str, nodes: list[FieldNode]
 def _by_id(
     selections: Selections, model: type[Model], nodes: Sequence[FieldNode], path: Path, get: Any
 ) -> Any:
-    table = model.info.table.alias(selections.alias())
+    table = source_of(model, selections.alias())
     scope = Scope(model, table, selections.policies)
     columns = selections.object(scope, nodes, path)
     return selections.one(
@@ -232,7 +256,7 @@ def _nodes(
             return NULL
         prefix = models[0].info.prefix
         return _by_id(
-            selections, models[0], nodes, (key,), lambda v: decode_id(prefix, asked.get(v))
+            selections, models[0], nodes, (key,), lambda v: spelled_id(prefix, asked.get(v))
         )
 
     def listed(variables: Variables) -> list[str]:
@@ -250,7 +274,7 @@ def _nodes(
     for model in models:
         if selections.withhold(model.info.read, (key,)):
             continue
-        table = model.info.table.alias(selections.alias())
+        table = source_of(model, selections.alias())
         scope = Scope(model, table, selections.policies)
         columns = selections.object(scope, nodes, (key,))
         prefix = model.info.prefix
@@ -282,9 +306,13 @@ def _nodes(
     return Parts(["[", sa.select(joined).select_from(source).scalar_subquery(), "]"])
 
 
-def _about(selections: Selections, binding: About, nodes: list[FieldNode]) -> Any:
+def _about(
+    selections: Selections, binding: About, arguments: Mapping[str, Tree], nodes: list[FieldNode]
+) -> Any:
     binds = selections.binds
     sets = [n.selection_set for n in nodes]
+    if binding.what == "labels":
+        return labels(selections, arguments, sets)
     if binding.what == "vocabulary":
         forms: dict[str, Any] = {name: vocabulary_table.c[name] for name in ("key", "zh", "en")}
         columns = _constants(selections, "Term", sets, forms)

@@ -1,5 +1,6 @@
 """One row source in a statement: a model's table under an alias, and its side tables."""
 
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -7,33 +8,47 @@ from sqlalchemy.orm import aliased
 
 from guanxi_core.binding import bind
 from guanxi_core.breakers import PluginFailed, stops
-from guanxi_core.editions import Contributed
+from guanxi_core.custom.definitions import CustomValues
+from guanxi_core.editions import Contributed, Owner
 from guanxi_graphql.compile.binds import ambient
 from guanxi_graphql.compile.policies import Policies
-from guanxi_sdk import Extension, Model, Money, SQLMoney
+from guanxi_sdk import Choice, Extension, Model, Money, SQLMoney
 from guanxi_sdk.values import MINOR_DIGITS
+
+
+@lru_cache(256)
+def source_of(model: type[Model] | type[Extension], name: str) -> Any:
+    """The model's table under an alias; the same object for all plans, with its columns made."""
+    return model.info.table.alias(name)
 
 
 class Scope:
     """Columns of a model as they are reachable from ``source``; other tables join as needed."""
 
-    def __init__(self, model: type[Model], source: Any, policies: Policies) -> None:
+    def __init__(
+        self, model: type[Model], source: Any, policies: Policies, *, hits: Any = None
+    ) -> None:
         self.model = model
         self.source = source
+        self._hits = hits  # of a search, beside which its rows are looked up, or the reverse
         self.policies = policies
-        self._joined: dict[type[Extension], Any] = {}
+        self._joined: dict[Owner, Any] = {}
         #: Side tables and to-ones, each with its id and what else it must meet.
         self._joins: list[tuple[Any, Any, list[Any]]] = []
         self._entity: Any = None
 
-    def column(self, owner: type[Model] | type[Extension], name: str) -> Any:
-        """A column of the model or of one of its extensions."""
+    def column(self, owner: Owner, name: str) -> Any:
+        """A column of the model, or of what is beside it."""
         if owner is self.model:
             return self.source.c[name]
-        side = self._joined.get(owner)  # type: ignore[arg-type]
+        side = self._joined.get(owner)
         if side is None:
-            side = owner.info.table.alias(f"{self.source.name}_{owner.info.table.name}"[:60])
-            self._joined[owner] = side  # type: ignore[index]
+            alias = f"{self.source.name}_{owner.info.table.name}"[:60]
+            if isinstance(owner, CustomValues):  # of few tenants, and not kept for all
+                side = owner.info.table.alias(alias)
+            else:
+                side = source_of(owner, alias)
+            self._joined[owner] = side
             held = self.policies.held(self.model, self.source, owner.info.read)
             self._joins.append((side, self.id, held))
         return side.c[name]
@@ -49,7 +64,7 @@ class Scope:
 
     def to_one(self, model: type[Model], name: str, identity: Any) -> "Scope":
         """The row of another model that ``identity`` refers to, joined to this one's."""
-        other = Scope(model, model.info.table.alias(name), self.policies)
+        other = Scope(model, source_of(model, name), self.policies)
         other._joins = self._joins
         self._joins.append((other.source, identity, self.policies.rows(model, other.source)))
         return other
@@ -57,6 +72,10 @@ class Scope:
     def from_(self) -> Any:
         """The FROM clause with all tables asked for so far."""
         joined = self.source
+        if self._hits is not None:
+            lateral = isinstance(self._hits, sa.Lateral)
+            first, second = (joined, self._hits) if lateral else (self._hits, joined)
+            joined = sa.join(first, second, sa.true())
         tenant = self.policies.binds.context("tenant")
         for table, identity, conditions in self._joins:
             joined = joined.outerjoin(
@@ -95,6 +114,17 @@ def as_text(expression: Any) -> Any:
 def literal(text: str) -> Any:
     """A text constant of our own in the statement; never a client's."""
     return sa.literal_column("'" + text.replace("'", "''") + "'", sa.Text)
+
+
+def choice_name(choice: type[Choice], expression: Any, *, stored: bool = True) -> Any:
+    """The enum's value name; what is not ``stored``, and so not checked, may be none: then null."""
+    if stored and all(member.name == member.value for member in choice):
+        return expression
+    if stored and all(member.name == member.value.upper() for member in choice):
+        return sa.func.upper(expression)
+    return sa.case(
+        *[(expression == literal(member.value), literal(member.name)) for member in choice]
+    )
 
 
 _WHOLE = tuple(code for code, digits in MINOR_DIGITS.items() if digits == 0)

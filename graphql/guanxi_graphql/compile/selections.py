@@ -15,9 +15,9 @@ from graphql import (
 )
 from msgspec.structs import fields as struct_fields
 
-from guanxi_graphql.compile.arguments import Tree, arguments_of, refuse_null
-from guanxi_graphql.compile.binds import PlanBinds, Variables
-from guanxi_graphql.compile.connections import Connection
+from guanxi_graphql.compile.aggregates import Aggregate
+from guanxi_graphql.compile.arguments import Leaf, Tree, arguments_of, refuse_null
+from guanxi_graphql.compile.binds import PlanBinds, Statement, Variables, each_of
 from guanxi_graphql.compile.filters import _TYPES, Filters
 from guanxi_graphql.compile.json_text import (
     NULL,
@@ -28,15 +28,19 @@ from guanxi_graphql.compile.json_text import (
     quoted,
     rendered,
 )
+from guanxi_graphql.compile.pages import page_of
 from guanxi_graphql.compile.policies import Policies
-from guanxi_graphql.compile.scope import Scope, as_text, literal, money_text
+from guanxi_graphql.compile.scope import Scope, as_text, choice_name, money_text
+from guanxi_graphql.compile.searching import Search
 from guanxi_graphql.schema.annotations import peel
 from guanxi_graphql.schema.bindings import (
+    Aggregated,
     Ask,
     Batch,
     Expression,
     Schema,
     Stored,
+    Told,
     ToMany,
     ToOne,
 )
@@ -46,7 +50,8 @@ from guanxi_sdk._docs import camel
 Columns = list[tuple[str, Any]]
 Path = tuple[str, ...]
 
-_IN_PART = "The clearance for this reaches some of the rows only: on the others it is null."
+#: Reported where a value is shown on some rows.
+IN_PART = "The clearance for this reaches some of the rows only: on the others it is null."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Step:
 
     path: Path  # response keys that lead to the parents; empty for a root field
     key: str
-    binding: Batch | Ask
+    binding: Batch | Ask | Told
     arguments: Mapping[str, Tree]
     columns: tuple[str, ...]  # parent attributes fetched
     nodes: tuple[FieldNode, ...]  # the selection below, for values and models
@@ -80,8 +85,13 @@ class Selections:
         variables: Variables,
         *,
         reasoned: bool,
+        apart: bool = True,
     ) -> None:
         self.schema = schema
+        #: Whether pages and their counts are taken apart, however few rows there are.
+        self.apart = apart
+        #: Whether some are not: then the answer is NULL where there are too many rows.
+        self.together = False
         self.fragments = fragments
         self.variables = variables
         self.binds = PlanBinds()
@@ -90,11 +100,35 @@ class Selections:
         self.steps: list[Step] = []
         self.withheld: list[Withheld] = []
         self._aliases = 0
+        #: Of each page what is read of it, and all whose columns are then those alone.
+        self._narrowed: list[tuple[list[Any], list[Any]]] = []
+
+    def narrow(self, sources: list[Any], narrowed: list[Any]) -> None:
+        """Leave the ``narrowed`` their sort keys and what the statement reads of ``sources``."""
+        self._narrowed.append((sources, narrowed))
+
+    def statement(self, whole: Any) -> Statement:
+        """Compile the plan's statement to what the driver takes."""
+        read: dict[Any, set[str]] = {s: set() for sources, _ in self._narrowed for s in sources}
+        for element in each_of(whole) if read else ():
+            if isinstance(element, sa.ColumnClause) and element.table in read:
+                read[element.table].add(element.key)
+        for sources, narrowed in self._narrowed:
+            names = set().union(*(read[source] for source in sources))
+            for one in narrowed:
+                columns = one.element.selected_columns
+                kept = [c for c in columns if c.key in names or c.key.startswith("_k")]
+                one.element = one.element.with_only_columns(*kept)
+        return self.binds.statement(whole)
 
     def alias(self) -> str:
         """A fresh name; response keys never become aliases of tables."""
         self._aliases += 1
         return f"_{self._aliases}"  # no plugin calls an alias of its own like this
+
+    def search(self, text: Leaf) -> Search:
+        """A search for what ``text`` says."""
+        return Search(self.schema.edition, self.policies, self.alias, text)
 
     # --- documents -----------------------------------------------------------------------------
 
@@ -168,10 +202,11 @@ class Selections:
         """Whether the field at ``path`` must answer null; then it is reported."""
         if permission is None or permission in self.policies.rights.permissions:
             return False
-        self._report(path, Forbidden(permission))
+        self.report(path, Forbidden(permission))
         return True
 
-    def _report(self, path: Path, error: Forbidden) -> None:
+    def report(self, path: Path, error: Forbidden) -> None:
+        """Report the field at ``path`` as one that is withheld, once."""
         if all(known.path != path for known in self.withheld):
             self.withheld.append(Withheld(path, error.message))
 
@@ -226,7 +261,7 @@ class Selections:
                 scope.model, scope.source, permission, binding.confidentiality, binding.name
             )
         except Forbidden as error:
-            self._report(path, error)
+            self.report(path, error)
             return NULL
         if isinstance(binding, Batch):
             value: Any = self._batch(scope, binding, nodes, path)
@@ -237,7 +272,7 @@ class Selections:
         if shown is None:
             return value
         if binding.confidentiality > Confidentiality.INTERNAL:
-            self._report(path, Forbidden(permission, _IN_PART))
+            self.report(path, Forbidden(permission, IN_PART))
         text = (value if isinstance(value, Parts) else rendered(value)).expression
         return sa.case((shown, text))
 
@@ -273,13 +308,13 @@ class Selections:
             other = scope.to_one(target, self.alias(), foreign)
             found = object_of(self.object(other, nodes, path)).expression
             return sa.case((other.id.is_not(None), found))
-        assert isinstance(binding, ToMany)  # noqa: S101  nothing else is bound to an object
-        if self.withhold(binding.reverse.model.info.read, path):
-            return NULL
-        return self.connection(
-            binding.reverse.model, nodes, self.arguments(type_name, nodes[0]), path,
-            parent=(binding.reverse.reference.column, scope.id),
-        )  # fmt: skip
+        assert isinstance(binding, ToMany | Aggregated)  # noqa: S101  nothing else is bound to one
+        reverse = binding.reverse
+        assert reverse is not None  # noqa: S101  only the fields of Query have none
+        answer = self.connection if isinstance(binding, ToMany) else self.aggregate
+        arguments = self.arguments(type_name, nodes[0])
+        parent = (reverse.reference.column, scope.id)
+        return answer(reverse.model, nodes, arguments, path, parent=parent)
 
     def _expression(
         self, scope: Scope, binding: Expression, type_name: str, nodes: list[FieldNode]
@@ -352,7 +387,7 @@ class Selections:
             columns.append((key, found))
         return self.many(self.row(columns).select_from(of).correlate(column.table))
 
-    # --- connections ---------------------------------------------------------------------------
+    # --- lists ---------------------------------------------------------------------------------
 
     def connection(
         self,
@@ -364,92 +399,23 @@ class Selections:
         parent: Any = None,
     ) -> Any:
         """A page of a model's rows as one JSON value."""
-        page = Connection(self, model, arguments, parent)
-        type_name = f"{model.info.name}Connection"
-        selected = self.collect(type_name, [n.selection_set for n in nodes])
-        names = {same[0].name.value for same in selected.values()}
-        rows = None
-        if names & {"edges", "pageInfo"}:
-            info = [same for same in selected.values() if same[0].name.value == "pageInfo"]
-            asked = {
-                inner[0].name.value
-                for same in info
-                for inner in self.collect("PageInfo", [n.selection_set for n in same]).values()
-            }
-            more = "hasPreviousPage" if page.backward else "hasNextPage"
-            statement = page.rows(one_more=more in asked)
-            rows = statement.cte(self.alias()) if info else statement.subquery(self.alias())
-        else:
-            page.check(counted="totalCount" in names)
-        columns: Columns = []
-        for key, same in selected.items():
-            name = same[0].name.value
-            if name == "__typename":
-                columns.append((key, constant(type_name)))
-            elif name == "totalCount":
-                columns.append((key, page.count()))
-            elif name == "edges":
-                columns.append((key, self._edges(page, model, rows, same, (*path, key))))
-            else:
-                columns.append((key, self._page_info(page, rows, same, arguments)))
-        if isinstance(rows, sa.CTE):
-            return self.one(self.row(columns).add_cte(rows, nest_here=True))
-        return object_of(columns)
+        if self.withhold(model.info.read, path):
+            return NULL
+        return page_of(self, model, nodes, arguments, path, parent)
 
-    def _page(self, page: Connection, rows: Any) -> Any:
-        """The page's own rows, without the one more."""
-        limited = page.ordered(sa.select(*rows.c), rows, reverse=page.backward)
-        return limited.limit(page.page_size()).subquery(self.alias())
-
-    def _edges(
-        self, page: Connection, model: type[Model], rows: Any, nodes: list[FieldNode], path: Path
+    def aggregate(
+        self,
+        model: type[Model],
+        nodes: Sequence[FieldNode],
+        arguments: dict[str, Tree],
+        path: Path,
+        *,
+        parent: Any = None,
     ) -> Any:
-        source = self._page(page, rows) if isinstance(rows, sa.CTE) else rows
-        scope = Scope(model, source, self.policies)
-        type_name = f"{model.info.name}Edge"
-        columns: Columns = []
-        for key, same in self.collect(type_name, [n.selection_set for n in nodes]).items():
-            name = same[0].name.value
-            if name == "__typename":
-                columns.append((key, constant(type_name)))
-            elif name == "cursor":
-                columns.append((key, page.cursor(source)))
-            else:
-                columns.append((key, object_of(self.object(scope, same, (*path, key)))))
-        statement = self.row(columns).select_from(scope.from_())
-        return self.many(page.ordered(statement, source))
-
-    def _page_info(
-        self, page: Connection, rows: Any, nodes: list[FieldNode], arguments: Mapping[str, Tree]
-    ) -> Any:
-        columns: Columns = []
-        for key, same in self.collect("PageInfo", [n.selection_set for n in nodes]).items():
-            name = same[0].name.value
-            if name == "__typename":
-                columns.append((key, constant("PageInfo")))
-            elif name in ("startCursor", "endCursor"):
-                source = self._page(page, rows)
-                end = page.ordered(sa.select(source), source, reverse=name == "endCursor")
-                row = end.limit(sa.literal_column("1")).subquery(self.alias())
-                columns.append((key, sa.select(page.cursor(row)).scalar_subquery()))
-            elif (name == "hasPreviousPage") is page.backward:
-                count = sa.select(sa.func.count() > page.page_size()).select_from(rows)
-                columns.append((key, count.scalar_subquery()))
-            else:
-                passed = "before" if page.backward else "after"
-                columns.append((key, sa.true() if passed in arguments else sa.false()))
-        return object_of(columns)
-
-
-def choice_name(choice: type[Choice], expression: Any, *, stored: bool = True) -> Any:
-    """The enum's value name; what is not ``stored``, and so not checked, may be none: then null."""
-    if stored and all(member.name == member.value for member in choice):
-        return expression
-    if stored and all(member.name == member.value.upper() for member in choice):
-        return sa.func.upper(expression)
-    return sa.case(
-        *[(expression == literal(member.value), literal(member.name)) for member in choice]
-    )
+        """What a model's rows come to as one JSON value."""
+        if self.withhold(model.info.read, path):
+            return NULL
+        return Aggregate(self, model, arguments, parent).answer(nodes, path)
 
 
 def _plain_fields(model: type[Model]) -> list[str]:

@@ -1,7 +1,7 @@
 """How the results of Python fields become JSON: the selection below them, prepared once."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -12,19 +12,21 @@ import sqlalchemy as sa
 from graphql import FieldNode
 from msgspec.structs import fields as struct_fields
 from sqlalchemy.orm import class_mapper
+from sqlalchemy.orm.attributes import instance_state
 
+from guanxi_core.editions import Contributed
 from guanxi_graphql.compile.arguments import Tree, plain
 from guanxi_graphql.compile.binds import ImmediateBinds, Request, Variables, decode_any
 from guanxi_graphql.compile.filters import Filters
 from guanxi_graphql.compile.policies import Policies
-from guanxi_graphql.compile.scope import Scope, minor_units
+from guanxi_graphql.compile.scope import Scope, minor_units, source_of
 from guanxi_graphql.compile.selections import Selections
 from guanxi_graphql.execute.encoding import scalar
 from guanxi_graphql.schema.annotations import peel, result_of, where_model
-from guanxi_graphql.schema.bindings import Ask, Batch, Result
-from guanxi_sdk import Choice, Model, Money, Where
+from guanxi_graphql.schema.bindings import Ask, Batch, Result, Told
+from guanxi_sdk import Choice, Model, Money, PluginError, Where
 from guanxi_sdk._docs import camel
-from guanxi_sdk.model import FieldInfo
+from guanxi_sdk.info import FieldInfo
 
 #: Turns one result into JSON; rows of models are looked up by UUID.
 Shape = Callable[[Any, Mapping[str, Any]], Any]
@@ -104,7 +106,7 @@ def _value(selections: Selections, python: Any, nodes: Sequence[FieldNode]) -> S
 class Arguments:
     """A contributed field's arguments as its Python function takes them."""
 
-    binding: Batch | Ask
+    binding: Batch | Ask | Told
     trees: Mapping[str, Tree]
 
     def values(
@@ -146,7 +148,7 @@ def _where(
     )  # fmt: skip
     filters = Filters(selections.schema, policies, selections.alias)
     filters.require(model.info.read)  # what is found by a filter is known
-    rows = model.info.table.alias(selections.alias())
+    rows = source_of(model, selections.alias())
     scope = Scope(model, rows, policies)
     condition = filters.condition(scope, tree)
     meeting = (
@@ -173,17 +175,44 @@ def _argument(selections: Selections, python: Any, value: Any) -> Any:
 
 
 def parents_of(
-    model: type[Model], columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+    model: type[Model],
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    entry: Contributed,
 ) -> list[Any]:
-    """Instances of ``model`` from the fetched columns, as JSON wrote them."""
+    """Instances of ``model`` from the fetched columns, as JSON wrote them.
+
+    Reading another attribute raises :class:`PluginError`; it would be None otherwise.
+    """
+    missing = _missing(model, {"id", *columns}, entry)
     readers = [(name, _reader(model.info.fields[name])) for name in dict.fromkeys(("id", *columns))]
     make = class_mapper(model).class_manager.new_instance
     parents = []
     for row in rows:
         parent: Any = make()  # as if loaded, without the bookkeeping of changes: it takes long
         parent.__dict__.update({name: read(row) for name, read in readers})
+        instance_state(parent).callables = missing
         parents.append(parent)
     return parents
+
+
+def _missing(model: type[Model], known: Collection[str], entry: Contributed) -> dict[str, Any]:
+    """What SQLAlchemy calls for an attribute that is not there."""
+
+    def refuse(name: str) -> Callable[..., Any]:
+        remedy = f"add '{name}' to columns=" if name in model.info.fields else "load the row by id"
+
+        def call(state: Any, passive: Any) -> Any:
+            raise PluginError(
+                entry.plugin, f"{entry.contribution.name}() reads '{name}' of {model.info.name}, "
+                f"which is not among its columns: {remedy}.",
+            )  # fmt: skip
+
+        return call
+
+    names = {c: f.name for f in model.info.fields.values() for c in f.columns}
+    attributes = class_mapper(model).column_attrs.keys()
+    return {a: refuse(names.get(a, a)) for a in attributes if a not in known}
 
 
 def _reader(field: FieldInfo) -> Callable[[Mapping[str, Any]], Any]:

@@ -9,27 +9,23 @@ from graphql import FieldNode
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from uuid_utils.compat import uuid7
 
-from guanxi_core.audit import action_of, audit_value, row_prefix
-from guanxi_core.system_tables import audit_table, outbox_table
+from guanxi_core.audit import action_of
+from guanxi_core.editions import Edition
 from guanxi_graphql.compile.arguments import Leaf, Tree
-from guanxi_graphql.compile.binds import Statement, decode_id
+from guanxi_graphql.compile.binds import Statement, spelled_id
+from guanxi_graphql.compile.custom import VALUES, custom_of
 from guanxi_graphql.compile.filters import _TYPES
 from guanxi_graphql.compile.inputs import InputReader
 from guanxi_graphql.compile.json_text import NULL, Parts, constant, in_bytes, object_of
 from guanxi_graphql.compile.reads import stamped
-from guanxi_graphql.compile.scope import Scope, as_text, literal, money_text
+from guanxi_graphql.compile.records import audit_of, outbox_of, tokens_of
+from guanxi_graphql.compile.scope import Scope, as_text, literal
 from guanxi_graphql.compile.selections import Columns, Selections, Withheld
 from guanxi_graphql.execute.encoding import encode
 from guanxi_graphql.schema.bindings import Stored, ToOne, Write
 from guanxi_sdk import Confidentiality, Model
 from guanxi_sdk._docs import camel, snake
-from guanxi_sdk.model import FieldInfo, ReferenceInfo
-
-#: The variable under which a plan finds its checked values, by attribute.
-VALUES = "#values"
-_PAST = {
-    "create": "Created", "update": "Updated", "archive": "Archived", "restore": "Restored",
-}  # fmt: skip
+from guanxi_sdk.info import FieldInfo, ReferenceInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +60,36 @@ def compile_write(
     model, verb = binding.model, binding.verb
     arguments = selections.arguments("Mutation", nodes[0])
     given = arguments.get("input")
-    reader = InputReader(model, verb) if verb in ("create", "update") else None
-    written = reader.attributes(given) if reader and isinstance(given, dict) else []
+    edition = selections.schema.edition
+    reader = InputReader(edition, model, verb) if verb in ("create", "update") else None
+    attributes = reader.attributes(given) if reader and isinstance(given, dict) else []
+    written = [name for name in attributes if name in model.info.fields]
+    level = _level(edition, model, attributes)
     condition = stamped(selections.binds) if has_token else None
     old = None
     references = [r for r in model.info.references.values() if r.column in written]
     restricted = selections.policies.restricted(model, references)
+    restricted |= any(reference.target.info.subject for reference in references)
     found: Any = sa.true()
     if verb == "create":
         row = _row(selections, model, written, condition)
-        checks = _checks(selections, model, row, references, written) if restricted else None
+        checks = _checks(selections, model, row, references, level) if restricted else None
         data = _insert(model, row, checks)
     else:
-        old = _old(selections, model, written, arguments, condition)
+        old = _old(selections, model, level, arguments, condition)
         checks = None
         if restricted:
             new = _new(selections, model, written, old)
-            checks = _checks(selections, model, new, references, written)
+            checks = _checks(selections, model, new, references, level)
         data = _update(selections, binding, written, arguments, old, checks)
         found = sa.exists(sa.select(sa.literal_column("1")).select_from(old))
     action = action_of(model.info, verb)
-    audit = _audit(selections, model, verb, written, action, data, old)
-    outbox = _outbox(selections, model, verb, data)
+    audit = audit_of(selections, model, attributes, action, data, old)
+    outbox = outbox_of(selections, model, verb, data)
+    beside = tokens_of(selections, model, written, data, new=verb == "create")
+    beside += custom_of(selections, model, attributes, data, new=verb == "create")
+    if verb in ("archive", "restore"):
+        data = _with_same(selections, verb, arguments, data, old)
     payload = _answerable(selections, model, f"{verb.capitalize()}{model.info.name}Payload", nodes)
     if payload:
         scope = Scope(model, data, selections.policies)
@@ -98,11 +102,11 @@ def compile_write(
         found.label("found"), outcome[0].label("missing"), outcome[1].label("allowed"),
         body.scalar_subquery().label("body"),
     )  # fmt: skip
-    statement = statement.add_cte(audit.cte("audit"), outbox.cte("outbox"))
+    statement = statement.add_cte(audit.cte("audit"), outbox.cte("outbox"), *beside)
     if condition is not None:
         statement = statement.where(condition)
     return WritePlan(
-        binding, selections.binds.statement(statement), reader, given, payload,
+        binding, selections.statement(statement), reader, given, payload,
         tuple(selections.withheld), tuple(selections.policies.secrets),
     )  # fmt: skip
 
@@ -139,7 +143,7 @@ def _row(selections: Selections, model: type[Model], written: Sequence[str], con
     }
     for name in written:
         columns |= _bound(selections, fields[name])
-    for name, field in fields.items():
+    for name, field in (*fields.items(), *model.info.private.items()):
         if name not in written and field.default is not None:
             columns |= _default(selections, field)
     row = sa.select(*(value.label(name) for name, value in columns.items()))
@@ -172,18 +176,20 @@ def _checks(
     model: type[Model],
     row: Any,
     references: Sequence[ReferenceInfo],
-    written: Sequence[str],
+    level: Confidentiality,
 ) -> _Checks:
     policies, table = selections.policies, model.info.table
     given = {column.name for column in row.selected_columns}
     absent = (sa.cast(sa.null(), c.type).label(c.name) for c in table.c if c.name not in given)
     new = row.add_columns(*absent).cte("new")
-    level = _level(model, written)
-    seen = {
-        reference.column: sa.or_(new.c[reference.column].is_(None), known)
-        for reference in references
-        if (known := policies.known(reference.target, new.c[reference.column])) is not None
-    }
+    seen = {}
+    for reference in references:
+        target, identity = reference.target, new.c[reference.column]
+        known = [] if (one := policies.known(target, identity)) is None else [one]
+        if target.info.subject:
+            known.append(_kept(selections, target, identity))
+        if known:
+            seen[reference.column] = sa.or_(identity.is_(None), sa.and_(*known))
     may = sa.and_(sa.true(), *policies.changes(model, new, level))
     unseen = sa.null() if not seen else sa.case(
         *[(sa.not_(one), literal(name)) for name, one in seen.items()]
@@ -193,6 +199,18 @@ def _checks(
         sa.select(unseen).select_from(new).scalar_subquery(),
         sa.select(may).select_from(new).scalar_subquery(),
         sa.and_(may, *seen.values()),
+    )
+
+
+def _kept(selections: Selections, model: type[Model], identity: Any) -> Any:
+    """Whether a person was not erased; somebody who does so at this moment is waited for."""
+    table = model.info.table.alias()
+    row: Any = sa.select(sa.literal_column("1")).where(
+        table.c.tenant_id == selections.binds.context("tenant"), table.c.id == identity,
+        table.c.erased_at.is_(None),
+    )  # fmt: skip
+    return sa.exists(
+        row.select_from(table).correlate_except(table).with_for_update(read=True, key_share=True)
     )
 
 
@@ -221,7 +239,7 @@ def _default(selections: Selections, field: FieldInfo) -> dict[str, Any]:
 def _old(
     selections: Selections,
     model: type[Model],
-    written: Sequence[str],
+    level: Confidentiality,
     arguments: Mapping[str, Tree],
     condition: Any,
 ) -> Any:
@@ -230,23 +248,26 @@ def _old(
     identity = arguments["id"]
     assert isinstance(identity, Leaf)  # noqa: S101
     prefix = model.info.prefix
-    asked = selections.binds.value(lambda v: decode_id(prefix, identity.get(v)), sa.Uuid)
+    asked = selections.binds.value(lambda v: spelled_id(prefix, identity.get(v)), sa.Uuid)
     row = sa.select(table).where(
         table.c.tenant_id == selections.binds.context("tenant"), table.c.id == asked,
-        *_mine(selections, model, written, table),
+        *_mine(selections, model, level, table),
     )  # fmt: skip
     return (row if condition is None else row.where(condition)).cte("old")
 
 
-def _mine(selections: Selections, model: type[Model], written: Sequence[str], table: Any) -> Any:
+def _mine(selections: Selections, model: type[Model], level: Confidentiality, table: Any) -> Any:
     policies = selections.policies
+    if model.info.subject:
+        yield table.c.erased_at.is_(None)
     if model.info.read in policies.rights.permissions:
         yield from policies.rows(model, table)
-    yield from policies.changes(model, table, _level(model, written))
+    yield from policies.changes(model, table, level)
 
 
-def _level(model: type[Model], written: Sequence[str]) -> Confidentiality:
-    levels = (model.info.fields[name].confidentiality for name in written)
+def _level(edition: Edition, model: type[Model], names: Sequence[str]) -> Confidentiality:
+    fields = edition.written(model)
+    levels = (fields[name].confidentiality for name in names)
     return max(levels, default=Confidentiality.INTERNAL)
 
 
@@ -263,97 +284,39 @@ def _update(
     values: dict[str, Any] = {"version": table.c.version + 1, "updated_at": sa.func.now()}
     for name in written:
         values |= _bound(selections, model.info.fields[name])
+    conditions = [
+        table.c.tenant_id == selections.binds.context("tenant"), table.c.id == old.c.id,
+        *_current(selections, arguments, table),
+    ]  # fmt: skip
     if verb == "archive":
-        values["archived_at"] = sa.func.coalesce(table.c.archived_at, sa.func.now())
+        values["archived_at"] = sa.func.now()
+        conditions.append(table.c.archived_at.is_(None))
     elif verb == "restore":
         values["archived_at"] = sa.null()
-    conditions = [
-        table.c.tenant_id == selections.binds.context("tenant"), table.c.id == old.c.id
-    ]  # fmt: skip
+        conditions.append(table.c.archived_at.is_not(None))
+    if model.info.subject:  # looked at again when somebody who erases the row is waited for
+        conditions.append(table.c.erased_at.is_(None))
     if checks is not None:
         conditions += [checks.row.c.id == table.c.id, checks.pass_]
-    version = arguments.get("version")
-    if isinstance(version, Leaf):
-        conditions.append(table.c.version == selections.binds.value(version.get, sa.Integer))
     return sa.update(table).where(*conditions).values(values).returning(*table.c).cte("data")
 
 
-def _audit(
-    selections: Selections,
-    model: type[Model],
-    verb: str,
-    written: Sequence[str],
-    action: str,
-    data: Any,
-    old: Any,
+def _current(selections: Selections, arguments: Mapping[str, Tree], row: Any) -> list[Any]:
+    """That ``row`` has the version that was read, if the caller names one."""
+    version = arguments.get("version")
+    if not isinstance(version, Leaf):
+        return []
+    return [row.c.version == selections.binds.value(version.get, sa.Integer)]
+
+
+def _with_same(
+    selections: Selections, verb: str, arguments: Mapping[str, Tree], data: Any, old: Any
 ) -> Any:
-    binds = selections.binds
-    if old is None:
-        changes: Any = binds.value(lambda v: _created(model, v[VALUES]), JSONB)
-        source = data
-    else:
-        names = list(written) or ["archived_at"]
-        changes = _changes(model, names, old, data)
-        source = data.join(old, old.c.id == data.c.id)
-    columns = {
-        "tenant_id": data.c.tenant_id,
-        "id": binds.late(lambda _v, _r: uuid7(), sa.Uuid),
-        "actor_id": binds.context("caller_id"),
-        "actor": binds.context("caller"),
-        "action": literal(action),
-        "model": literal(model.info.name),
-        "row_id": sa.func.concat(literal(row_prefix(model.info) + "_"), data.c.id),
-        "changes": changes,
-        "reason": binds.context("reason"),
-        "origin": binds.context("origin"),
-    }
-    return sa.insert(audit_table).from_select(
-        list(columns), sa.select(*columns.values()).select_from(source), include_defaults=False
-    )
-
-
-def _created(model: type[Model], given: Mapping[str, Any]) -> str:
-    defaults = {name: field.default for name, field in model.info.fields.items()}
-    values = {**defaults, **given}
-    changes = {k: [None, audit_value(v)] for k, v in values.items() if v is not None}
-    return encode(changes).decode()
-
-
-def _changes(model: type[Model], names: Sequence[str], old: Any, data: Any) -> Any:
-    """Changed fields as ``{"name": [before, after]}``, money as amount in minor units."""
-    joined: Any = sa.literal_column("'{}'::jsonb", JSONB)
-    for name in names:
-        columns = model.info.fields[name].columns
-        differ = sa.or_(*[old.c[c].is_distinct_from(data.c[c]) for c in columns])
-        pair = sa.func.jsonb_build_array(
-            _audited(model.info.fields[name], old), _audited(model.info.fields[name], data)
-        )
-        entry = sa.func.jsonb_build_object(literal(name), pair, type_=JSONB)
-        nothing = sa.literal_column("'{}'::jsonb", JSONB)
-        joined = joined.op("||", return_type=JSONB)(sa.case((differ, entry), else_=nothing))
-    return joined
-
-
-def _audited(field: FieldInfo, row: Any) -> Any:
-    if field.kind != "money":
-        return row.c[field.columns[0]]
-    minor, currency = (row.c[name] for name in field.columns)
-    money = sa.func.jsonb_build_object(
-        literal("amount"), money_text(minor, currency), literal("currency"), currency
-    )
-    return sa.case((minor.is_(None), sa.null()), else_=money)
-
-
-def _outbox(selections: Selections, model: type[Model], verb: str, data: Any) -> Any:
-    columns = {
-        "tenant_id": data.c.tenant_id,
-        "id": selections.binds.late(lambda _v, _r: uuid7(), sa.Uuid),
-        "name": literal(f"{model.info.name}{_PAST[verb]}"),
-        "payload": sa.func.jsonb_build_object(literal("id"), data.c.id),
-    }
-    return sa.insert(outbox_table).from_select(
-        list(columns), sa.select(*columns.values()).select_from(data), include_defaults=False
-    )
+    """The row that was archived or restored, or the one that was so already, as it is."""
+    before = old.c.archived_at
+    already = before.is_not(None) if verb == "archive" else before.is_(None)
+    same = sa.select(*old.c).where(already, *_current(selections, arguments, old))
+    return sa.union_all(sa.select(*data.c), same).cte("now")
 
 
 def _answerable(

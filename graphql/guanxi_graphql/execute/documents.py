@@ -3,6 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,11 +20,23 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
+from guanxi_core.limits import DEFAULT, Limits
+from guanxi_core.telemetry import metrics
+from guanxi_core.telemetry.activity import operation_name
 from guanxi_graphql.compile.arguments import form
 from guanxi_graphql.compile.binds import Variables
 from guanxi_graphql.compile.reads import Operation, prefix_of
+from guanxi_graphql.cost import Price
+from guanxi_graphql.execute.coercing import Coercion, Unusual
 from guanxi_graphql.execute.errors import invalid
-from guanxi_graphql.limits import check_document, check_text, parse_limited, validate_limited
+from guanxi_graphql.limits import (
+    check_document,
+    check_size,
+    check_text,
+    check_values,
+    parse_limited,
+    validate_limited,
+)
 from guanxi_graphql.schema.bindings import Schema
 
 T = TypeVar("T")
@@ -43,14 +56,18 @@ _SIMPLE: dict[str, Callable[[Any], bool]] = {
 class Cache(OrderedDict[Hashable, T]):
     """The most recently used entries, at most ``size``."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, lookups: metrics.Lookups) -> None:
         super().__init__()
         self._size = size
+        self._lookups = lookups
 
     def use(self, key: Hashable) -> T | None:
         """The entry, now the most recent one."""
         found = self.get(key)
-        if found is not None:
+        if found is None:
+            self._lookups.misses += 1
+        else:
+            self._lookups.hits += 1
             self.move_to_end(key)
         return found
 
@@ -72,11 +89,18 @@ class Refused(Exception):
 class Document:
     """One operation, ready to compile; its plans are kept in the edition's cache ``plans``."""
 
-    def __init__(self, schema: Schema, text: str, operation: str | None, plans: Cache[Any]) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        text: str,
+        operation: str | None,
+        plans: Cache[Any],
+        limits: Limits = DEFAULT,
+    ) -> None:
         try:
-            check_text(text)
-            parsed = parse_limited(text)
-            check_document(parsed)
+            check_text(text, limits)
+            parsed = parse_limited(text, limits)
+            self._size = check_document(parsed, limits)
         except GraphQLError as error:
             raise Refused(invalid([error])) from None
         errors = validate_limited(schema.graphql, parsed)
@@ -97,15 +121,38 @@ class Document:
             d.name.value: d for d in parsed.definitions if isinstance(d, FragmentDefinitionNode)
         }
         self.text = text
+        self.name = operation_name(node.name.value if node.name else None)
         self.operation = Operation(node, fragments)
-        self.writes = node.operation is OperationType.MUTATION
+        self.kind = node.operation.value
+        self.reads = node.operation is OperationType.QUERY
+        self.price = Price(schema, node, fragments)
+        #: Whether it was ever answered; one that was only refused is not kept.
+        self.answered = False
+        #: The limits that it was found to be within, if variables make no difference to that.
+        self.admitted: Limits | None = None
         self._plans = plans
         self._schema = schema
         self._definitions = node.variable_definitions
         self._simple = _simple_variables(node.variable_definitions)
+        self._coercion = Coercion(schema.graphql, node.variable_definitions, schema.coercers)
         self._forms = _forms(schema, node)
+        #: The key of all variables where their values make no difference to the statement.
+        self._only_key = _only_key(node) if self._simple is not None else None
 
-    def variables(self, given: Mapping[str, Any] | None) -> Variables:
+    def admit(self, limits: Limits, variables: Variables) -> None:
+        """Raise :class:`Refused` for what is too large or too dear for a tenant.
+
+        Tenants with the same plugins share documents, and have limits of their own.
+        """
+        try:
+            check_size(self._size, limits)
+            self.price.check(limits, variables)
+        except GraphQLError as error:
+            raise Refused(invalid([error])) from None
+        if not self.price.varies:
+            self.admitted = limits
+
+    def variables(self, given: Mapping[str, Any] | None, limits: Limits = DEFAULT) -> Variables:
         """The variables' values, coerced; raises :class:`Refused`."""
         if not self._definitions:
             return {}
@@ -116,6 +163,12 @@ class Document:
                     break
             else:
                 return given
+        try:
+            check_values(given, limits)
+        except GraphQLError as error:
+            raise Refused(invalid([error])) from None
+        with suppress(Unusual):
+            return self._coercion.values(given)
         values = get_variable_values(self._schema.graphql, self._definitions, dict(given))
         if isinstance(values, list):
             raise Refused(invalid(values))
@@ -129,8 +182,16 @@ class Document:
         """Keep a plan; the edition's least recently used one leaves when there are too many."""
         self._plans.keep((self, key), plan)
 
+    def forget(self) -> None:
+        """Let its plans go."""
+        mine = [key for key in self._plans if isinstance(key, tuple) and key[0] is self]
+        for key in mine:
+            del self._plans[key]
+
     def key(self, variables: Variables) -> Hashable:
         """What of the variables changes the statement's form."""
+        if self._only_key is not None:
+            return self._only_key
         return tuple(
             [of(value) if (value := variables.get(name, _ABSENT)) is not _ABSENT else _ABSENT
              for name, of in self._forms]
@@ -165,7 +226,16 @@ def _simple_variables(
     return checks
 
 
-_ORDER = re.compile(r"OrderBy\Z")
+def _only_key(node: OperationDefinitionNode) -> tuple[str, ...] | None:
+    """The key of simple variables that are only compared; None where one is more than that."""
+    if _node_variables(node) or "Boolean" in map(
+        _named, (d.type for d in node.variable_definitions)
+    ):
+        return None
+    return ("",) * len(node.variable_definitions)
+
+
+_EXACT = re.compile(r"(Order|Group)By\Z")  # enums whose values shape the statement
 
 
 def _forms(
@@ -179,7 +249,7 @@ def _forms(
         name = definition.variable.name.value
         if name in by_type:
             forms.append((name, partial(_prefixes, known)))
-        elif _ORDER.search(_named(definition.type)):
+        elif _EXACT.search(_named(definition.type)):
             forms.append((name, lambda value: form(value, exact=True)))
         else:
             forms.append((name, form))

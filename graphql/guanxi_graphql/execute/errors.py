@@ -15,8 +15,24 @@ _log = logging.getLogger(__name__)
 
 #: What the caller is told of a statement that the database gave up.
 TOO_SLOW = "The database took too long: ask for less at once."
+#: What is told of a mutation that was ended, perhaps at the moment of its commit.
+DOUBTFUL = (
+    "It took too long and may have been done or not: repeat it with its Idempotency-Key to learn."
+)
+#: What is told of a mutation field whose turn did not come.
+NOT_BEGUN = "What came before took too long: this was not begun."
 
-__all__ = ["TOO_SLOW", "StaleAccess", "failed", "invalid", "located", "refusal", "withheld"]
+__all__ = [
+    "DOUBTFUL",
+    "NOT_BEGUN",
+    "TOO_SLOW",
+    "StaleAccess",
+    "failed",
+    "invalid",
+    "located",
+    "refusal",
+    "withheld",
+]
 
 
 def refusal(error: Refusal, path: Sequence[str] = ()) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Keyed:
         Whoever comes second waits here until the first is done.
         """
         async with context as opened:
-            found = await self._once.find(await opened.raw(), step)
+            found = await self._once.find(await opened.raw(), step, opened.origin.action)
             self.ran += found is None
             self._context, self.failed = opened, False
             try:
@@ -52,8 +52,13 @@ class Keyed:
                 self._context = None
 
     async def keep(self, step: int, body: bytes, errors: Errors) -> None:
-        """Store the reply of the field that is running, unless repeating it makes sense."""
+        """Store the reply of the field that is running, unless repeating it makes sense.
+
+        Secrets that are told once are left out: whoever repeats the request gets null for them.
+        """
         if not self.failed:
+            for secret in self._context.told_once:
+                body = body.replace(encode(secret), b"null")
             reply = StoredReply(body, encode(errors))
             await self._once.keep(await self._context.raw(), step, reply)
 

@@ -1,5 +1,6 @@
 """Mutations: one transaction each, in the document's order."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,19 +9,32 @@ from uuid import UUID
 import asyncpg
 from graphql import FieldNode
 
-from guanxi_core.breakers import PluginFailed, timed_out
-from guanxi_core.database.pool import DatabaseUnavailable
+from guanxi_core.breakers import PluginFailed, is_not_theirs, timed_out
+from guanxi_core.custom.keeping import OUTDATED
+from guanxi_core.database.outages import DatabaseUnavailable, outage_in
 from guanxi_core.database.violations import refusal_of
 from guanxi_core.hooks import ask
+from guanxi_core.telemetry import traces
+from guanxi_core.telemetry.activity import CURRENT
 from guanxi_graphql.compile.arguments import plain
 from guanxi_graphql.compile.binds import Request, Variables
+from guanxi_graphql.compile.custom import VALUES
 from guanxi_graphql.compile.reads import Operation
 from guanxi_graphql.compile.selections import Selections, Step
 from guanxi_graphql.compile.shapes import Arguments
-from guanxi_graphql.compile.writes import VALUES, WritePlan, compile_write
+from guanxi_graphql.compile.writes import WritePlan, compile_write
 from guanxi_graphql.execute.documents import Document
 from guanxi_graphql.execute.encoding import encode
-from guanxi_graphql.execute.errors import TOO_SLOW, StaleAccess, failed, located, refusal, withheld
+from guanxi_graphql.execute.errors import (
+    DOUBTFUL,
+    NOT_BEGUN,
+    TOO_SLOW,
+    StaleAccess,
+    failed,
+    located,
+    refusal,
+    withheld,
+)
 from guanxi_graphql.execute.keyed import Keyed, errors_of
 from guanxi_graphql.execute.splicing import Errors, Splicer
 from guanxi_graphql.schema.bindings import Ask, Schema, Write
@@ -53,21 +67,25 @@ class Mutations:
         self._document = document
         self._operation: Operation = document.operation
         self._variables = variables
+        self._form = document.key(variables)
         self._request = request
         self._rights = request.access.caller.rights
         self._reasoned = request.reason is not None
+        #: Whether a field was more than refused for want of a permission.
+        self.begun = False
         self.errors: Errors = []
         self.secrets: dict[str, None] = {}
 
     async def run(self) -> bytes:
         """All fields, one after the other, as the bytes of ``data``."""
-        selections = self._selections()
-        root = selections.collect("Mutation", [self._operation.node.selection_set])
         parts: list[bytes] = []
-        for step, (key, nodes) in enumerate(root.items()):
+        for step, (key, nodes) in enumerate(self._fields().items()):
             name = nodes[0].name.value
             if name == "__typename":
                 body = b'"Mutation"'
+            elif parts and _is_late():
+                self.errors.append(located(NOT_BEGUN, "TIMEOUT", (key,)))
+                body = b"null"
             else:
                 binding = self._schema.fields["Mutation"][name]
                 try:
@@ -75,14 +93,26 @@ class Mutations:
                         body = await self._field(key, nodes, binding)
                     else:
                         body = await self._once(self._keyed, step, key, nodes, binding)
-                except Exception as error:
+                except (Exception, asyncio.CancelledError) as error:
                     # All of it may be repeated: nothing has been written, or only once.
                     if not parts or self._keyed is not None:
+                        raise
+                    if isinstance(error, asyncio.CancelledError) and not _is_late():
                         raise
                     self.errors.append(_located(error, key))
                     body = b"null"
             parts.append(encode(key) + b":" + body)
         return b"{" + b",".join(parts) + b"}"
+
+    def _fields(self) -> dict[str, list[FieldNode]]:
+        """The root fields by response key, worked out once for variables of this form."""
+        key = ("fields", self._form)
+        found: dict[str, list[FieldNode]] | None = self._document.plan(key)
+        if found is None:
+            root = [self._operation.node.selection_set]
+            found = self._selections().collect("Mutation", root)
+            self._document.keep(key, found)
+        return found
 
     def _selections(self) -> Selections:
         return Selections(
@@ -129,6 +159,7 @@ class Mutations:
         permission = binding.model.info.write
         if permission not in self._rights.permissions:
             raise Forbidden(permission)
+        self.begun = True
         plan = self._plan(key, nodes, binding)
         variables = self._variables
         values: dict[str, Any] = {}
@@ -144,8 +175,8 @@ class Mutations:
         self.errors += [withheld(w.message, w.path) for w in plan.withheld]
         self.secrets |= dict.fromkeys(plan.secrets)
         if plan.payload and self._keyed is None:
-            pool = self._platform.pool
-            connection = await pool.take(self._request.access.installation.tenant.id)
+            pool, tenant = self._platform.pool, self._request.access.installation.tenant.id
+            connection = pool.ready(tenant) or await pool.take(tenant)
             try:
                 row = await connection.fetchrow(plan.statement.sql, *arguments)
             except Exception as error:
@@ -168,11 +199,11 @@ class Mutations:
 
     def _plan(self, key: str, nodes: Nodes, binding: Write) -> WritePlan:
         has_token = self._request.access.caller.token_id is not None
-        form = self._document.key(self._variables)
-        cached = (key, form, self._rights, has_token, self._reasoned)
+        cached = (key, self._form, self._rights, has_token, self._reasoned)
         plan = self._document.plan(cached)
         if plan is None:
-            plan = compile_write(self._selections(), binding, key, nodes, has_token=has_token)
+            with traces.span("compile"):
+                plan = compile_write(self._selections(), binding, key, nodes, has_token=has_token)
             self._document.keep(cached, plan)
         found: WritePlan = plan
         return found
@@ -180,10 +211,11 @@ class Mutations:
     def _too_confidential(self, binding: Write, values: dict[str, Any]) -> list[Refusal]:
         """Nobody writes what they may not read."""
         info = binding.model.info
+        fields = self._schema.edition.written(binding.model)
         return [
             Refusal(name, f"needs the clearance {level.name}", code="FORBIDDEN")
             for name in values
-            if (level := info.fields[name].confidentiality) > Confidentiality.INTERNAL
+            if (level := fields[name].confidentiality) > Confidentiality.INTERNAL
             and not self._rights.scopes(info.write, level)
         ]
 
@@ -191,14 +223,17 @@ class Mutations:
         installation = self._request.access.installation
         if not installation.edition.hooks["write_errors"].answers:
             return []
+        own = {name: value for name, value in values.items() if name in binding.model.info.fields}
         found: list[Refusal] = ask(
             installation.edition, installation.plugins, "write_errors",
-            {"model": binding.model, "verb": binding.verb, "values": values},
+            {"model": binding.model, "verb": binding.verb, "values": own},
             breakers=self._platform.breakers.of(installation.tenant),
         )  # fmt: skip
         return found
 
     def _violation(self, error: Exception, binding: Write) -> Exception:
+        if getattr(error, "constraint_name", None) == OUTDATED:
+            return StaleAccess()
         return refusal_of(error, [binding.model]) or error
 
     @staticmethod
@@ -241,6 +276,7 @@ class Mutations:
         needs = contribution.needs
         if needs is not None and needs.name not in self._rights.permissions:
             raise Forbidden(needs.name)
+        self.begun = True
         selections = self._selections()
         trees = selections.arguments("Mutation", nodes[0])
         plugin = self._request.access.installation.plugins[entry.plugin]
@@ -263,7 +299,7 @@ class Mutations:
             breakers.success(entry.plugin, name)
             raise
         except Exception as error:
-            if timed_out(error):
+            if timed_out(error) or is_not_theirs(error):
                 breakers.release(entry.plugin)
                 raise
             breakers.failure(entry.plugin, name, error)
@@ -340,11 +376,19 @@ def _action(binding: Write | Ask) -> str | None:
     return f"{binding.contributed.plugin}.{binding.contributed.contribution.name}"
 
 
-def _located(error: Exception, key: str) -> dict[str, Any]:
+def _is_late() -> bool:
+    """Whether the request is being ended because it took too long."""
+    activity = CURRENT.get()
+    return activity is not None and activity.late
+
+
+def _located(error: BaseException, key: str) -> dict[str, Any]:
     """What a later field of a mutation reports when earlier ones have been written."""
+    if isinstance(error, asyncio.CancelledError):
+        return located(DOUBTFUL, "TIMEOUT", (key,))
     if isinstance(error, StaleAccess):
         return refusal(Unauthenticated(), (key,))
-    if isinstance(error, DatabaseUnavailable):
+    if isinstance(error, DatabaseUnavailable) or outage_in(error):
         return located("The database is unavailable: try again.", "UNAVAILABLE", (key,))
     if timed_out(error):
         return located(TOO_SLOW, "TIMEOUT", (key,))

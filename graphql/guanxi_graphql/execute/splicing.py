@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from guanxi_core.breakers import PluginFailed
+from guanxi_core.telemetry import traces
 from guanxi_graphql.compile.binds import Request, Variables
 from guanxi_graphql.compile.reads import IDS, ReadPlan, compile_rows
 from guanxi_graphql.compile.selections import Path, Selections, Step
@@ -19,7 +20,7 @@ from guanxi_graphql.compile.shapes import Arguments, parents_of, shape_of
 from guanxi_graphql.execute.documents import Document
 from guanxi_graphql.execute.encoding import encode
 from guanxi_graphql.execute.errors import failed, located, refusal, withheld
-from guanxi_graphql.schema.bindings import Batch, Schema
+from guanxi_graphql.schema.bindings import Ask, Batch, Schema
 from guanxi_sdk import Forbidden, Model, Refusal
 
 Fetch = Callable[[str, list[Any]], Awaitable[Any]]
@@ -79,6 +80,11 @@ class Splicer:
         self, step: Step, rows: Sequence[Mapping[str, Any]], path: Path
     ) -> Sequence[Any]:
         """One Python field for all its parents."""
+        results = await self.results(step, rows, path)
+        return [None] * len(rows) if results is None else await self.fitted(step, results, path)
+
+    async def results(self, step: Step, rows: Sequence[Any], path: Path) -> Sequence[Any] | None:
+        """What a plugin's function answers for all its parents, or events; None if it fails."""
         entry = step.binding.contributed
         plugin, name = entry.plugin, entry.contribution.name
         breakers = self._context.breakers
@@ -94,6 +100,7 @@ class Splicer:
                     self._context.within(entry.contribution.needs),
                 ):
                     results = await self._call(step, rows, given)
+            self.secrets |= self._context.secrets
         except Refusal as error:
             breakers.success(plugin, name)
             self.errors.append(refusal(error, path))
@@ -102,27 +109,34 @@ class Splicer:
                 raise
             self.errors.append(located(error.message, error.code, path))
         else:
-            try:
-                shaped = await self.shaped(step, results, path)
-            except (TypeError, ValueError, AttributeError) as error:  # not what was promised
-                breakers.failure(plugin, name, error)
-                self.errors.append(failed(plugin, name, error, path))
-            else:
-                breakers.success(plugin, name)
-                return shaped
-        return [None] * len(rows)
+            return results
+        return None
 
-    async def _call(
-        self, step: Step, rows: Sequence[Mapping[str, Any]], given: dict[str, Any]
-    ) -> Sequence[Any]:
+    async def fitted(self, step: Step, results: Sequence[Any], path: Path) -> Sequence[Any]:
+        """:meth:`shaped`; nulls and an error where ``results`` are not what was promised."""
+        entry = step.binding.contributed
+        plugin, name = entry.plugin, entry.contribution.name
+        breakers = self._context.breakers
+        try:
+            shaped = await self.shaped(step, results, path)
+        except (TypeError, ValueError, AttributeError) as error:
+            breakers.failure(plugin, name, error)
+            self.errors.append(failed(plugin, name, error, path))
+            return [None] * len(results)
+        breakers.success(plugin, name)
+        return shaped
+
+    async def _call(self, step: Step, rows: Sequence[Any], given: dict[str, Any]) -> Sequence[Any]:
         entry = step.binding.contributed
         function = entry.contribution.function
         plugin = self._request.access.installation.plugins[entry.plugin]
-        if not isinstance(step.binding, Batch):
+        if isinstance(step.binding, Ask):
             return [await function(plugin, self._context, **given)]
-        model = entry.contribution.model
-        assert model is not None  # noqa: S101  the decorator demands it
-        parents = parents_of(model, step.columns, rows)
+        parents: Sequence[Any] = rows
+        if isinstance(step.binding, Batch):
+            model = entry.contribution.model
+            assert model is not None  # noqa: S101  the decorator demands it
+            parents = parents_of(model, step.columns, rows, entry)
         results: Sequence[Any] = await function(plugin, self._context, tuple(parents), **given)
         if len(results) != len(parents):
             raise ValueError(f"{len(results)} results for {len(parents)} parents")
@@ -156,10 +170,11 @@ class Splicer:
         key = (*map(id, nodes), self._document.key(self._variables), rights, reasoned)
         plan: ReadPlan | None = self._document.plan(key)
         if plan is None:
-            plan = compile_rows(
-                self._schema, self._fragments, self._variables, rights, model, nodes,
-                reasoned=reasoned,
-            )  # fmt: skip
+            with traces.span("compile"):
+                plan = compile_rows(
+                    self._schema, self._fragments, self._variables, rights, model, nodes,
+                    reasoned=reasoned,
+                )  # fmt: skip
             self._document.keep(key, plan)
         arguments = plan.statement.arguments(
             {**self._variables, IDS: list(dict.fromkeys(ids))}, self._request

@@ -2,9 +2,10 @@
 
 from typing import cast
 
-from graphql import print_schema
+from graphql import lexicographic_sort_schema, print_schema
 
 from guanxi_core.editions import Edition
+from guanxi_core.telemetry import metrics
 from guanxi_graphql.schema.bindings import Schema
 from guanxi_graphql.schema.build import build
 
@@ -15,10 +16,11 @@ def schema_of(edition: Edition) -> Schema:
     """The schema of an edition, built once."""
     found = edition.attachments.get("schema")
     if found is None:
-        found = edition.attachments["schema"] = build(edition)
+        with metrics.EDITION_BUILDS.labels("schema").time():
+            found = edition.attachments["schema"] = build(edition)
     return cast(Schema, found)
 
 
 def sdl(edition: Edition) -> str:
-    """The schema in GraphQL's schema definition language, stable in order."""
-    return print_schema(schema_of(edition).graphql)
+    """The schema in GraphQL's schema definition language, everything in alphabetical order."""
+    return print_schema(lexicographic_sort_schema(schema_of(edition).graphql))

@@ -1,24 +1,23 @@
 """What each GraphQL field stands for; the compiler walks these, never the Python types."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from graphql import GraphQLSchema
 
-from guanxi_core.editions import Contributed, Edition, Reverse
-from guanxi_sdk import Choice, Confidentiality, Extension, Model, Value
+from guanxi_core.editions import Contributed, Edition, Owner, Reverse
+from guanxi_sdk import Choice, Confidentiality, Model, Value
 from guanxi_sdk._docs import camel
-from guanxi_sdk.contributions import model_extended
-from guanxi_sdk.model import FieldInfo, ReferenceInfo, Verb
+from guanxi_sdk.info import FieldInfo, ReferenceInfo, Verb
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored attribute of a model or of one of its extensions."""
+    """A stored attribute of a model, of one of its extensions, or a custom field."""
 
     field: FieldInfo
-    owner: type[Model] | type[Extension]
+    owner: Owner
     needs: str | None  # permission beyond the model's own
 
     @property
@@ -29,7 +28,8 @@ class Stored:
     @property
     def name(self) -> str:
         """What the audit calls it: ``Customer.name``."""
-        return f"{model_extended(self.owner).info.name}.{camel(self.field.name)}"
+        info = self.owner.info
+        return f"{(info.of.info if info.of else info).name}.{camel(self.field.name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ToOne:
     """A reference to another model."""
 
     reference: ReferenceInfo
-    owner: type[Model] | type[Extension]
+    owner: Owner
     needs: str | None
 
 
@@ -97,6 +97,14 @@ class Many:
 
 
 @dataclass(frozen=True, slots=True)
+class Aggregated:
+    """What the rows of a model come to: all of them, or those that refer to this one."""
+
+    model: type[Model]
+    reverse: Reverse | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AnyNode:
     """Root field: `node` or `nodes`."""
 
@@ -104,10 +112,17 @@ class AnyNode:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """Root field about the tenant, the caller or the vocabulary."""
+class Anything:
+    """Root field: what a search finds among all models that are searched."""
 
-    what: Literal["tenant", "viewer", "vocabulary"]
+    models: tuple[type[Model], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Root field about the tenant, the caller, the vocabulary or the labels of enums."""
+
+    what: Literal["tenant", "viewer", "vocabulary", "labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,21 @@ class Write:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A query or mutation that a plugin contributed."""
+
+    contributed: Contributed
+    returns: "Result"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A generated subscription to the changes of a model's rows."""
+
+    model: type[Model]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A subscription that a plugin contributed: its function is called with events."""
 
     contributed: Contributed
     returns: "Result"
@@ -152,6 +182,15 @@ class Sortable:
     descending: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Groupable:
+    """One value of a `…GroupBy` enum."""
+
+    key: str  # the field of the key
+    binding: Stored | Expression
+    reference: ReferenceInfo | None  # what the binding's column refers to
+
+
 @dataclass(frozen=True)
 class Schema:
     """An edition's GraphQL schema and what its fields stand for."""
@@ -161,7 +200,10 @@ class Schema:
     fields: Mapping[str, Mapping[str, Any]]  # type name → field name → binding
     wheres: Mapping[str, Mapping[str, Filterable]]  # input type name → field name
     orders: Mapping[str, Mapping[str, Sortable]]  # enum type name → value name
+    groups: Mapping[str, Mapping[str, Groupable]]  # enum type name → value name
     wheres_of: Mapping[type[Model], str]
     values: Mapping[str, type[Value]]
     choices: Mapping[str, type[Choice]]
     object_of: Mapping[type[Model], str]
+    #: How values of input types are coerced, made as documents ask for them.
+    coercers: dict[str, Callable[[Any], Any]] = field(default_factory=dict)

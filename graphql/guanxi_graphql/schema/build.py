@@ -6,11 +6,14 @@ from typing import Any
 import graphene
 from graphql import GraphQLEnumType, GraphQLInputObjectType
 
-from guanxi_core.editions import Contributed, Edition
+from guanxi_core.editions import Contributed, Edition, Owner
+from guanxi_graphql.schema.aggregates import Aggregates
 from guanxi_graphql.schema.annotations import SCALARS, peel, result_of, where_model
 from guanxi_graphql.schema.bindings import (
     About,
+    Aggregated,
     AnyNode,
+    Anything,
     Ask,
     Batch,
     Expression,
@@ -25,7 +28,11 @@ from guanxi_graphql.schema.bindings import (
     ToOne,
     Write,
 )
+from guanxi_graphql.schema.comparable import Comparable, comparable_of
 from guanxi_graphql.schema.confidentiality import confidentiality_of
+from guanxi_graphql.schema.labels import labels_field
+from guanxi_graphql.schema.searched import search_field, searched_of
+from guanxi_graphql.schema.subscriptions import changed_fields, told_fields
 from guanxi_graphql.schema.types import (
     MoneyInput,
     Node,
@@ -35,12 +42,11 @@ from guanxi_graphql.schema.types import (
     make,
     required_list,
 )
-from guanxi_sdk import Choice, Confidentiality, Extension, Model, PluginError
+from guanxi_sdk import Choice, Confidentiality, Model, PluginError
 from guanxi_sdk._docs import camel, snake, words
 from guanxi_sdk.contributions import Argument
-from guanxi_sdk.model import FieldInfo, ModelInfo, Verb
+from guanxi_sdk.info import ModelInfo, Verb
 
-_UNFILTERED = ("texts", "values")
 _VERBS: dict[Verb, str] = {
     "create": "Create a {}.",
     "update": "Change a {}; `version` is the one that was read, a stale one is a CONFLICT.",
@@ -63,16 +69,19 @@ class _Builder:
         self.where_types: dict[type[Model], Any] = {}
         self.order_types: dict[type[Model], Any] = {}
         self.list_filters: dict[type[Model], Any] = {}
+        self.searched = [m for m in edition.models.values() if any(searched_of(edition, m))]
         self.levels: dict[int, Confidentiality] = {}
         self.fields: dict[str, dict[str, Any]] = {}
         self.wheres: dict[str, dict[str, Filterable]] = {}
         self.orders: dict[str, dict[str, Sortable]] = {}
+        self.aggregates = Aggregates(self.shared, self._lazy)
 
     def build(self) -> Schema:
         models = self.edition.models.values()
         for model in models:
             self.where_types[model] = self._where(model)
             self.order_types[model] = self._order(model)
+            self.aggregates.add(model, self._comparable(model))
         for model in models:
             self.objects[model] = self._object(model)
             self.connections[model] = self._connection(model)
@@ -83,8 +92,16 @@ class _Builder:
             if mutations
             else None
         )
+        subscription = make(
+            graphene.ObjectType, "Subscription", "Everything that can be followed.",
+            self._subscriptions(),
+        )  # fmt: skip
         schema = graphene.Schema(
-            query=query, mutation=mutation, types=[*self.objects.values()], auto_camelcase=False
+            query=query,
+            mutation=mutation,
+            subscription=subscription,
+            types=[*self.objects.values()],
+            auto_camelcase=False,
         ).graphql_schema
         for type_ in schema.type_map.values():
             if isinstance(type_, GraphQLInputObjectType):
@@ -96,9 +113,10 @@ class _Builder:
         return Schema(
             edition=self.edition,
             graphql=schema,
-            fields=self.fields,
+            fields=self.fields | self.aggregates.values,
             wheres=self.wheres,
             orders=self.orders,
+            groups=self.aggregates.groups,
             wheres_of={model: f"{model.info.name}Where" for model in models},
             values=self.shared.values,
             choices=self.shared.choices,
@@ -111,14 +129,19 @@ class _Builder:
         info = model.info
         fields: dict[str, Any] = {}
         bindings: dict[str, Any] = {}
-        self._stored(model, info, fields, bindings, needs=None)
-        for extension in self.edition.extensions.get(model, ()):
-            self._stored(extension, extension.info, fields, bindings, needs=extension.info.read)
+        for owner in self.edition.owners(model):
+            needs = None if owner is model else owner.info.read
+            self._stored(owner, owner.info, fields, bindings, needs=needs)
         for name, reverse in self.edition.reverses.get(model, {}).items():
             fields[camel(name)] = self._connection_field(
                 reverse.model, reverse.reference.reverse_description
             )
             bindings[camel(name)] = ToMany(reverse)
+            fields[f"{camel(name)}Aggregate"] = self.aggregates.field(
+                reverse.model, self.where_types[reverse.model],
+                f"What these {words(name)} come to, together and in groups.",
+            )  # fmt: skip
+            bindings[f"{camel(name)}Aggregate"] = Aggregated(reverse.model, reverse)
         for name, entry in self.edition.fields.get(model, {}).items():
             contribution = entry.contribution
             batch = contribution.kind == "field"
@@ -151,7 +174,7 @@ class _Builder:
 
     def _stored(
         self,
-        owner: type[Model] | type[Extension],
+        owner: Owner,
         info: ModelInfo,
         fields: dict[str, Any],
         bindings: dict[str, Any],
@@ -213,6 +236,12 @@ class _Builder:
                 description="Sort keys; empty values come last. By id when left out.",
             ),
         }
+        if model in self.searched:
+            arguments["search"] = graphene.Argument(
+                graphene.String,
+                description="What they say: Chinese, its pinyin or initials, beginnings of words. "
+                "Without `orderBy` the best come first.",
+            )
         if not model.info.append_only:
             arguments["includeArchived"] = graphene.Argument(
                 graphene.Boolean,
@@ -225,34 +254,8 @@ class _Builder:
 
     # --- filters and orders --------------------------------------------------------------------
 
-    def _comparable(self, model: type[Model]) -> list[tuple[str, Stored | Expression, str, Any]]:
-        """Fields one may filter and sort by: (name, binding, kind, Python type)."""
-        found: list[tuple[str, Stored | Expression, str, Any]] = []
-
-        def stored(owner: Any, field: FieldInfo, needs: str | None) -> None:
-            if field.indexed and field.kind not in _UNFILTERED:
-                found.append((field.name, Stored(field, owner, needs), field.kind, field.python))
-
-        for field in model.info.fields.values():
-            stored(model, field, None)
-        for extension in self.edition.extensions.get(model, ()):
-            for field in extension.info.fields.values():
-                stored(extension, field, extension.info.read)
-        for name, entry in self.edition.fields.get(model, {}).items():
-            if entry.contribution.kind == "sql_field" and not any(
-                argument.required for argument in entry.contribution.arguments
-            ):
-                result = result_of(entry.plugin, name, entry.contribution.returns)
-                kind = (
-                    result.kind
-                    if result.kind in ("money", "choice")
-                    else {"String": "text", "ID": "id", "Int": "int", "Float": "float",
-                          "Boolean": "bool", "Date": "date", "DateTime": "datetime",
-                          }[SCALARS[result.python]._meta.name]
-                )  # fmt: skip
-                binding = Expression(entry, result, self._level(entry))
-                found.append((name, binding, kind, result.python))
-        return found
+    def _comparable(self, model: type[Model]) -> list[Comparable]:
+        return list(comparable_of(self.edition, model, self._level))
 
     def _where(self, model: type[Model]) -> Any:
         info = model.info
@@ -268,12 +271,14 @@ class _Builder:
             "NOT": graphene.InputField(this, description="This does not hold."),
         }
         known = {"AND": Filterable("and"), "OR": Filterable("or"), "NOT": Filterable("not")}
-        for attribute, binding, kind, python in self._comparable(model):
-            fields[camel(attribute)] = graphene.InputField(
-                self.shared.filter(kind, python), description=_description(binding)
+        for one in self._comparable(model):
+            if not one.indexed:
+                continue
+            fields[camel(one.name)] = graphene.InputField(
+                self.shared.filter(one.kind, one.python), description=one.description
             )
-            known[camel(attribute)] = Filterable(
-                "stored" if isinstance(binding, Stored) else "expression", binding
+            known[camel(one.name)] = Filterable(
+                "stored" if isinstance(one.binding, Stored) else "expression", one.binding
             )
         owners: list[tuple[Any, str | None]] = [(model, None)]
         owners += [(e, e.info.read) for e in self.edition.extensions.get(model, ())]
@@ -314,11 +319,11 @@ class _Builder:
     def _order(self, model: type[Model]) -> Any:
         name = f"{model.info.name}OrderBy"
         known: dict[str, Sortable] = {}
-        for attribute, binding, kind, _ in self._comparable(model):
-            if kind == "reference":
+        for one in self._comparable(model):
+            if one.kind == "reference" or not one.indexed:
                 continue
-            known[f"{attribute.upper()}_ASC"] = Sortable(binding, False)
-            known[f"{attribute.upper()}_DESC"] = Sortable(binding, True)
+            known[f"{one.name.upper()}_ASC"] = Sortable(one.binding, False)
+            known[f"{one.name.upper()}_DESC"] = Sortable(one.binding, True)
         self.orders[name] = known
 
         def describe(value: Any) -> str:
@@ -348,10 +353,12 @@ class _Builder:
             "vocabulary": graphene.Field(
                 required_list(_TERM), description="Terms of the enterprise's trade, by key."
             ),
+            "enumLabels": labels_field(),
         }
         bindings: dict[str, Any] = {
             "node": AnyNode(False), "nodes": AnyNode(True), "tenant": About("tenant"),
             "viewer": About("viewer"), "vocabulary": About("vocabulary"),
+            "enumLabels": About("labels"),
         }  # fmt: skip
         for model in self.edition.models.values():
             info = model.info
@@ -363,6 +370,14 @@ class _Builder:
             bindings[one] = One(model)
             fields[many] = self._connection_field(model, f"All {words(info.plural)}.")
             bindings[many] = Many(model)
+            fields[f"{many}Aggregate"] = self.aggregates.field(
+                model, self.where_types[model],
+                f"What {words(info.plural)} come to, together and in groups.",
+            )  # fmt: skip
+            bindings[f"{many}Aggregate"] = Aggregated(model)
+        if self.searched:
+            fields["search"] = search_field([model.info.name for model in self.searched])
+            bindings["search"] = Anything(tuple(self.searched))
         for name, entry in self.edition.queries.items():
             result = result_of(entry.plugin, name, entry.contribution.returns)
             if result.kind == "nothing":
@@ -402,6 +417,17 @@ class _Builder:
         self.fields["Mutation"] = bindings
         return fields
 
+    def _subscriptions(self) -> dict[str, Any]:
+        found = [
+            *changed_fields(self.edition, self.objects, self.where_types),
+            *told_fields(
+                self.edition, lambda result: self.shared.output(result, self._lazy),
+                self._arguments, payload_key,
+            ),
+        ]  # fmt: skip
+        self.fields["Subscription"] = {name: binding for name, _, binding in found}
+        return {name: field for name, field, _ in found}
+
     def _payload(self, name: str, fields: dict[str, Any]) -> Any:
         described = {
             key: graphene.Field(of, description="The result, unless there were errors.")
@@ -427,7 +453,7 @@ class _Builder:
         if verb in ("archive", "restore"):
             return {"id": identity, "version": version}
         fields = {}
-        for field in model.info.fields.values():
+        for field in self.edition.written(model).values():
             if field.readonly or field.kind in ("id", "values"):
                 continue
             fields[camel(field.name)] = graphene.InputField(
@@ -488,12 +514,6 @@ def payload_key(result: Result) -> str:
         info: ModelInfo = result.python.info
         return camel(info.plural if result.many else snake(info.name))
     return "results" if result.many else "result"
-
-
-def _description(binding: Stored | Expression) -> str:
-    if isinstance(binding, Stored):
-        return binding.field.description
-    return binding.contributed.contribution.description
 
 
 _TENANT = make(

@@ -31,10 +31,16 @@ def confidentiality_of(edition: Edition, contribution: Contribution) -> Confiden
 
 
 def _marked(edition: Edition) -> dict[tuple[str, str], Confidentiality]:
-    """The columns that are more than internal, by table and name."""
+    """The columns that are more than internal, by table and name; private ones are secret."""
     owners: list[Any] = [*edition.models.values()]
     owners += [one for several in edition.extensions.values() for one in several]
-    return {
+    hidden = {
+        (owner.info.table.name, column): Confidentiality.SECRET
+        for owner in owners
+        for field in owner.info.private.values()
+        for column in field.columns
+    }
+    return hidden | {
         (owner.info.table.name, column): field.confidentiality
         for owner in owners
         for field in owner.info.fields.values()

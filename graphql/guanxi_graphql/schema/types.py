@@ -11,7 +11,7 @@ from guanxi_graphql.schema.bindings import Result
 from guanxi_graphql.schema.scalars import Date, DateTime, Decimal
 from guanxi_sdk import Choice, PluginError, Value
 from guanxi_sdk._docs import attribute_docs, camel, words
-from guanxi_sdk.model import FieldInfo
+from guanxi_sdk.info import FieldInfo
 
 
 def make(base: type, name: str, description: str, fields: Mapping[str, Any], **meta: Any) -> Any:

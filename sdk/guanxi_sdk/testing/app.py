@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from guanxi_sdk._docs import camel
 from guanxi_sdk.context import Context, Tenant
 from guanxi_sdk.model import Model
+from guanxi_sdk.model import global_id as model_id
 from guanxi_sdk.testing.clock import Clock
 from guanxi_sdk.values import Event, Money, Permission, Value
 
@@ -106,12 +107,16 @@ class App:
         reason: str | None = None,
     ) -> dict[str, Any]:
         """Execute ``document`` and return the whole answer, errors included."""
+        from guanxi_graphql.schema import schema_of
+
         if self._engine is None:
             from guanxi_graphql.execute.engine import Engine
 
             self._engine = Engine(self.platform)
+        access = await self.access(can)
+        schema_of(access.installation.edition)  # an author's mistake is told as it is
         reply = await self._engine.execute(
-            await self.access(can),
+            access,
             document,
             {name: _input(value) for name, value in (variables or {}).items()},
             operation,
@@ -120,6 +125,16 @@ class App:
         )
         decoded: dict[str, Any] = msgspec.json.decode(reply.body)
         return decoded
+
+    async def told(
+        self, document: str, /, *, can: Can = None, **variables: Any
+    ) -> list[dict[str, Any]]:
+        """What the subscription ``document`` tells of all that has happened so far, in order."""
+        from guanxi_sdk.testing.telling import told
+
+        given = {name: _input(value) for name, value in variables.items()}
+        bodies = await told(self.platform, await self.access(can), document, given)
+        return [msgspec.json.decode(body) for body in bodies]
 
     async def deliver(self) -> int:
         """Run all handlers and schedules that are due by now; returns how many runs were done.
@@ -159,7 +174,7 @@ class App:
 
 def global_id(row: Model) -> str:
     """The id of ``row`` in GraphQL: ``customer_0198…``."""
-    return f"{row.info.prefix}_{row.id}"
+    return model_id(type(row), row.id)
 
 
 def _input(value: Any) -> Any:

@@ -117,7 +117,7 @@ def _external(server: str) -> Iterator[ThrowAwayDatabase]:
 
 
 async def _execute(url: str, *statements: str) -> None:
-    from guanxi_core.database.pool import connect
+    from guanxi_core.database.connections import connect
 
     connection = await connect(url)
     try:

@@ -21,7 +21,7 @@ async def make_token(
 
     With ``user`` it is that user's, who is made if there is none of this name.
     """
-    from guanxi_core.identity import create_token
+    from guanxi_core.api_tokens import create_token
 
     role, role_id = f"test-{uuid7()}", uuid7()
     async with pool.connection(tenant.id) as connection, connection.transaction():

@@ -19,13 +19,15 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
-from litestar import Litestar
+
+from guanxi_core.telemetry import metrics
 
 _BEAT: Final = 0.25
 _MEMORY: Final = 60.0  # seconds that a pause is remembered
 #: Granian takes a replaced worker that dies sooner for one that cannot start, and gives up.
 _SETTLED: Final = 6.0
 _STDERR: Final = 2
+_NOTABLE: Final = 1.0
 _GRACE: Final = 2.0  # by which the faulthandler is later than the thread
 
 _log = structlog.get_logger("guanxi.heart")
@@ -49,7 +51,7 @@ class Heart:
         return round(max(longest, now - self._last - _BEAT, 0.0), 3)
 
     @asynccontextmanager
-    async def run(self, _: Litestar) -> AsyncIterator[None]:
+    async def run(self, *_: object) -> AsyncIterator[None]:
         """Beat while the application runs."""
         self._born = self._last = time.monotonic()
         self._stopped.clear()
@@ -85,6 +87,8 @@ class Heart:
             woke = now
             if now - before > self._patience / 2 + _BEAT:  # the whole process was stopped
                 self._last = now
+            if now - self._last > _NOTABLE:
+                metrics.PAUSE.set(now - self._last)  # nobody else can, then
             if now - self._last <= self._patience or now - self._born <= _SETTLED:
                 continue
             frame = sys._current_frames().get(watched)

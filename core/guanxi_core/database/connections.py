@@ -1,0 +1,118 @@
+"""Connections to the database, with guanxi's settings, whose statements are timed."""
+
+import datetime as dt
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import asyncpg
+
+from guanxi_core.database.outages import unavailable
+from guanxi_core.telemetry import metrics, traces
+from guanxi_core.telemetry.activity import CURRENT
+
+#: Settings of every session that guanxi opens.
+SESSION: Final = {
+    "application_name": "guanxi",
+    "search_path": "public",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "jit": "off",
+}
+NO_SETTINGS: Final[Mapping[str, str]] = {}
+_DAY_ZERO: Final = dt.date(2000, 1, 1).toordinal()
+
+
+class Timed:
+    """Times one statement; ``with Timed(sql):`` around its execution."""
+
+    __slots__ = ("_began", "_span")
+
+    def __init__(self, sql: str) -> None:
+        self._span = traces.statement(sql)
+
+    def __enter__(self) -> None:
+        self._span.__enter__()
+        self._began = time.perf_counter()
+
+    def __exit__(self, *raised: Any) -> None:
+        _count(self._began)
+        self._span.__exit__(*raised)
+
+
+def _count(began: float) -> None:
+    seconds = time.perf_counter() - began
+    activity = CURRENT.get()
+    metrics.STATEMENTS.observe(seconds, "none" if activity is None else activity.kind)
+
+
+class GuanxiConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
+    """A connection whose statements are timed; SQLAlchemy's are timed by its engine."""
+
+    __slots__ = ()
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> Any:
+        """Run it, and return its status."""
+        with Timed(query):
+            return await super().execute(query, *args, **options)
+
+    async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
+        """All its rows."""
+        with Timed(query):
+            return await super().fetch(query, *args, **options)
+
+    async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
+        """Its first row."""
+        if traces.on():
+            with Timed(query):
+                return await super().fetchrow(query, *args, **options)
+        began = time.perf_counter()  # what plans are fetched by, so that every object counts
+        try:
+            return await super().fetchrow(query, *args, **options)
+        finally:
+            _count(began)
+
+    async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+        """The first value of its first row."""
+        if traces.on():
+            with Timed(query):
+                return await super().fetchval(query, *args, **options)
+        began = time.perf_counter()  # what plans are fetched by, so that every object counts
+        try:
+            return await super().fetchval(query, *args, **options)
+        finally:
+            _count(began)
+
+
+async def connect(url: str, settings: Mapping[str, str] = NO_SETTINGS, **options: Any) -> Any:
+    """Open one connection with guanxi's settings, or raise :class:`DatabaseUnavailable`.
+
+    Statements of any length stay prepared; ``settings`` are added to the session's, and
+    ``options`` are asyncpg's and win over the defaults.
+    """
+    defaults = {
+        "timeout": 10,
+        "server_settings": {**SESSION, **settings},
+        "statement_cache_size": 1000,
+        "max_cached_statement_lifetime": 0,
+        "max_cacheable_statement_size": 0,
+        "connection_class": GuanxiConnection,
+    }
+    connection: Any = None
+    try:
+        connection = await asyncpg.connect(url, **(defaults | options))
+        # Left alone, asyncpg writes 9999-12-31 as infinity and 0001-01-01 as -infinity.
+        await connection.set_type_codec(
+            "date",
+            schema="pg_catalog",
+            format="tuple",
+            encoder=lambda day: (day.toordinal() - _DAY_ZERO,),
+            decoder=lambda value: dt.date.fromordinal(value[0] + _DAY_ZERO),
+        )
+        return connection
+    except BaseException as error:
+        if connection is not None:
+            connection.terminate()
+        if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
+            raise unavailable(url, error) from error
+        raise

@@ -1,0 +1,69 @@
+"""What the probes of the test kit are told of the plugins that are probed here."""
+
+import types
+from collections.abc import Sequence
+from typing import Any, Final
+
+from with_every_kind import Lab
+
+from figures import LONG
+from guanxi_core.discovery import discover
+from guanxi_sdk import Plugin
+
+#: What the laboratory does wrong on purpose.
+_WRONG: Final = ("broken", "explode")
+
+#: Values with which their mutations are done, by plugin, as ``examples=`` takes them.
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "webhooks": {
+        "createWebhook.events": ["UserCreated"],
+        "updateWebhook.events": ["UserCreated"],
+        "WebhookMessage.status": "FAILED",
+    },
+}
+#: Mutations that are always refused, as ``undone=`` takes them; without any plugin by no name. In
+#: the long form every plugin is asked what the core is: there these are refused, too, because the
+#: probe's values name no model. Custom fields have a probe of their own.
+UNDONE: Final[dict[str, dict[str, str]]] = {
+    "lab": {"refuse": "as its name says"},
+    "": dict.fromkeys(
+        ("defineCustomField", "changeCustomField"), "the core has no model that clients write"
+    ),
+}
+
+
+def sound_lab() -> type[Plugin]:
+    """The laboratory without what fails in it on purpose."""
+    manifest = Lab.manifest
+    members = {name: one for name, one in vars(Lab).items() if name not in (*_WRONG, "manifest")}
+    keywords = {
+        "name": manifest.name,
+        "models": [*manifest.models, *manifest.extensions],
+        "events": manifest.events,
+        "permissions": manifest.permissions,
+    }
+    return types.new_class("SoundLab", (Plugin,), keywords, lambda body: body.update(members))
+
+
+def subjects(
+    *small: type[Plugin], large: Sequence[type[Plugin]] = ()
+) -> dict[str, tuple[type[Plugin], ...]]:
+    """What is probed, by name: the core alone, each installed plugin, and plugins of our own.
+
+    The ``large`` ones, and the laboratory, only in the long form.
+    """
+    own = (*small, *((*large, sound_lab()) if LONG else ()))
+    return {
+        "the core": (),
+        **{name: (plugin,) for name, plugin in discover().plugins.items()},
+        **{plugin.manifest.name: (plugin,) for plugin in own},
+    }
+
+
+def told(plugins: Sequence[type[Plugin]]) -> dict[str, dict[str, Any]]:
+    """The ``examples`` and ``undone`` of these plugins, as the probes take them."""
+    found: dict[str, dict[str, Any]] = {"examples": {}, "undone": {}}
+    for name in [plugin.manifest.name for plugin in plugins] or [""]:
+        found["examples"] |= EXAMPLES.get(name, {})
+        found["undone"] |= UNDONE.get(name, {})
+    return found
