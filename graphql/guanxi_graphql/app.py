@@ -219,7 +219,7 @@ class Service:
         stack.callback(self._observer.watch, None)
         self._installed, self._database, self._platform = installed, database, platform
         self._endpoint.open(platform, Engine(platform))
-        stack.callback(self._endpoint.close)
+        stack.push_async_callback(self._endpoint.close)
         if self._worker:
             await stack.enter_async_context(Worker(platform).working())
 

@@ -8,7 +8,7 @@ but its body, its answer and the two messages that send it.
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ from guanxi_graphql.requests import (
 from guanxi_graphql.subscriptions.operations import Bounds, Client, Operations, Rejected
 from guanxi_graphql.subscriptions.sse import HEADERS as SSE
 from guanxi_graphql.subscriptions.sse import EventStream
+from guanxi_graphql.subscriptions.staying import Staying
 from guanxi_graphql.subscriptions.websocket import RESTART, Socket
 from guanxi_sdk import Unauthenticated
 
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 
 _BOUNDS = Bounds()
 _STATUS = {"RATE_LIMITED": 429, "UNAVAILABLE": 503, "INTERNAL": 500}
+_GOODBYES = 5.0  # seconds that telling all who stay connected may take
 _ATTEMPTS = 3  # rights that change while a request runs make it start again
 
 _log = structlog.get_logger("guanxi.http")
@@ -97,7 +99,7 @@ class GraphQLEndpoint:
         self._origins = Origins(origins)
         self._bounds = bounds
         self._operations: Operations | None = None
-        self._staying: set[Callable[[], object]] = set()  # how to end what stays open
+        self._staying = Staying()
         self._leaving = False
         self._limit = TokenLimit(rate_limit) if rate_limit else None
         self._strangers = StrangerLimit()
@@ -115,16 +117,16 @@ class GraphQLEndpoint:
             self._deadlines,
         )  # fmt: skip
 
-    def close(self) -> None:
-        """Refuse further queries with 503."""
-        self.farewell()
+    async def close(self) -> None:
+        """Refuse further queries with 503, once what stays open has been told to come again."""
+        await self.farewell()
         self._platform = self._engine = self._operations = None
 
-    def farewell(self) -> None:
+    async def farewell(self) -> None:
         """End all that stays open, and have clients come again, for instance to another worker."""
         self._leaving = True
-        for end in list(self._staying):
-            end()
+        self._staying.end()
+        await self._staying.ended(_GOODBYES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -256,11 +258,8 @@ class GraphQLEndpoint:
             return
         socket = Socket(operations, scope, receive, send)
         end = partial(socket.close, RESTART, "The server restarts: connect again.")
-        self._staying.add(end)
-        try:
+        with self._staying.during(end):
             await socket.run()
-        finally:
-            self._staying.discard(end)
 
     def _open_operations(self) -> Operations:
         if self._operations is None or self._leaving:

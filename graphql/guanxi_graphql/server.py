@@ -1,7 +1,7 @@
 """Run the application under Granian."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVarTuple, Unpack
 
@@ -28,12 +28,11 @@ class _Loop(uvloop.Loop):
     once more through its parent; Granian's handler may wait for itself forever on the second.
     """
 
-    _stopping = False
-
     def __init__(self) -> None:
         super().__init__()
-        #: Called at the first signal, before the server waits for its connections.
-        self.before_stop: list[Callable[[], object]] = []
+        #: Awaited at the first signal, while connections can still be told something.
+        self.before_stop: list[Callable[[], Awaitable[object]]] = []
+        self._farewells: asyncio.Task[None] | None = None
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[Unpack[_Given]], object], *args: *_Given
@@ -41,11 +40,12 @@ class _Loop(uvloop.Loop):
         super().add_signal_handler(sig, self._stop, callback, *args)
 
     def _stop(self, callback: Callable[[Unpack[_Given]], object], *args: *_Given) -> None:
-        if not self._stopping:
-            self._stopping = True
-            for prepare in self.before_stop:
-                prepare()
-            callback(*args)
+        if self._farewells is None:
+            self._farewells = self.create_task(self._prepare(partial(callback, *args)))
+
+    async def _prepare(self, stop: Callable[[], object]) -> None:
+        await asyncio.gather(*(say() for say in self.before_stop), return_exceptions=True)
+        stop()
 
 
 @loops.register("auto")

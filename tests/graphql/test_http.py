@@ -474,9 +474,31 @@ async def test_a_server_that_stops_admits_no_websocket() -> None:
         sent.append(message)
 
     endpoint = Client().endpoint
-    endpoint.farewell()
+    await endpoint.farewell()
     await endpoint({"type": "websocket", "headers": []}, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+async def test_a_server_that_stops_waits_for_its_farewells() -> None:
+    said, heard = asyncio.Event(), []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.close":
+            await said.wait()
+        heard.append(message["type"])
+
+    endpoint = Client().endpoint
+    socket = asyncio.create_task(endpoint({"type": "websocket", "headers": []}, receive, send))
+    closing = asyncio.create_task(endpoint.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    said.set()
+    await closing
+    assert heard == ["websocket.accept", "websocket.close"]
+    await socket
 
 
 # -- who asks --------------------------------------------------------------------------------------
@@ -611,7 +633,7 @@ async def test_an_absent_database_is_a_matter_of_time(error: Exception) -> None:
 
 async def test_a_server_that_stops_says_so() -> None:
     client = Client()
-    client.endpoint.close()
+    await client.endpoint.close()
     response = await post(QUERY, client=client)
     assert (response.status, response.code) == (503, "UNAVAILABLE")
 

@@ -1,9 +1,8 @@
 """Pages: every row once, in either direction, in every order, whatever is inserted meanwhile."""
 
-import asyncio
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +18,13 @@ from reference.laboratory import Laboratory
 from reference.worlds import NAMES, World, make_world
 
 Settled = tuple[World, Access]
+
+#: Enough to last for many pages; without a limit, those who insert are never caught up with.
+MOST_INSERTED = 150
+
+
+async def _nothing() -> None:
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +55,9 @@ def _ids(page: dict[str, Any]) -> list[str]:
 
 
 async def _forward(
-    laboratory: Laboratory, access: Access, rows: str, order: str, size: int
-) -> list[str]:
+    laboratory: Laboratory, access: Access, rows: str, order: str, size: int,
+    meanwhile: Callable[[], Awaitable[None]] = _nothing,
+) -> list[str]:  # fmt: skip
     found: list[str] = []
     cursor = None
     while True:
@@ -60,11 +67,13 @@ async def _forward(
         if not page["pageInfo"]["hasNextPage"]:
             return found
         cursor = page["edges"][-1]["cursor"]
+        await meanwhile()
 
 
 async def _backward(
-    laboratory: Laboratory, access: Access, rows: str, order: str, size: int
-) -> list[str]:
+    laboratory: Laboratory, access: Access, rows: str, order: str, size: int,
+    meanwhile: Callable[[], Awaitable[None]] = _nothing,
+) -> list[str]:  # fmt: skip
     found: list[str] = []
     cursor = None
     while True:
@@ -74,6 +83,7 @@ async def _backward(
         if not page["pageInfo"]["hasPreviousPage"]:
             return found
         cursor = page["edges"][0]["cursor"]
+        await meanwhile()
 
 
 def _orders(access: Access) -> Iterator[tuple[str, str]]:
@@ -156,51 +166,39 @@ async def test_many_rows_are_counted_apart_and_few_together(
         assert len(sent) == statements
 
 
-#: Enough to last for many pages; without a limit, who inserts fast enough is never caught up with.
-MOST_INSERTED = 150
-
-
 @pytest.mark.parametrize("order", ["NAME_ASC", "MOTTO_DESC", "CREATED_AT_ASC", "[VERDICT_ASC]"])
 async def test_rows_inserted_meanwhile_hide_and_repeat_none(
     laboratory: Laboratory, order: str
 ) -> None:
     access = await laboratory.settle(make_world(101, times=4))
     before = _ids(await _page(laboratory, access, "sites", order, 500))
-    done = asyncio.Event()
     names = [name for name in NAMES if name.strip()]
+    inserted = 0
 
-    async def insert() -> int:
-        number = 0
-        while not done.is_set() and number < MOST_INSERTED:
-            number += 1
-            answer = await laboratory.ask(
-                access,
-                "mutation ($input: CreateSiteInput!) { createSite(input: $input) "
-                "{ errors { message } } }",
-                input={
-                    "code": f"new {number}",
-                    "name": names[number % len(names)],
-                    "motto": names[-number % len(names)] if number % 3 else None,
-                    "opened": "2020-01-01",
-                },
-            )
-            assert answer["data"]["createSite"]["errors"] == [], answer
-        return number
+    async def insert() -> None:
+        """One more, after a page: some land before the next page, some on it, some behind it."""
+        nonlocal inserted
+        inserted += 1
+        if inserted > MOST_INSERTED:
+            return
+        answer = await laboratory.ask(
+            access,
+            "mutation ($input: CreateSiteInput!) { createSite(input: $input) "
+            "{ errors { message } } }",
+            input={
+                "code": f"new {inserted}",
+                "name": names[inserted % len(names)],
+                "motto": names[-inserted % len(names)] if inserted % 3 else None,
+                "opened": "2020-01-01",
+            },
+        )
+        assert answer["data"]["createSite"]["errors"] == [], answer
 
-    async def walk() -> tuple[list[str], list[str]]:
-        try:
-            return (
-                await _forward(laboratory, access, "sites", order, 2),
-                await _backward(laboratory, access, "sites", order, 2),
-            )
-        finally:
-            done.set()
-
-    inserted, walks = await asyncio.gather(insert(), walk())
-    assert inserted > 5
-    for found in walks:
+    for walk in (_forward, _backward):
+        found = await walk(laboratory, access, "sites", order, 2, insert)
         assert len(set(found)) == len(found)
         assert [one for one in found if one in set(before)] == before
+    assert inserted > len(before)
 
 
 async def _refusal(laboratory: Laboratory, access: Access, arguments: str) -> dict[str, Any]:

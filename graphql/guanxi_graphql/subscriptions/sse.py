@@ -1,7 +1,7 @@
 """GraphQL over server-sent events: one operation for each connection."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -10,6 +10,7 @@ from guanxi_graphql.execute.encoding import encode
 from guanxi_graphql.execute.errors import located, refusal
 from guanxi_graphql.headers import COMMON
 from guanxi_graphql.subscriptions.operations import Rejected
+from guanxi_graphql.subscriptions.staying import Staying
 from guanxi_graphql.subscriptions.subscriber import TooSlow
 from guanxi_sdk import Unauthenticated
 
@@ -37,18 +38,18 @@ class EventStream(NamedTuple):
     receive: Receive
     ended: asyncio.Event  # set by whoever wants it to end, so that the client comes again
     slow: asyncio.Event
-    staying: set[Callable[[], object]]  # how to end what stays open
+    staying: Staying
 
     async def send(self, send: Send, more: Headers, bare: bool = False) -> None:
         """Send it with ``more`` headers, until one side has enough; never without a body."""
         headers = [*self.headers, *more]
-        self.staying.add(self.ended.set)
-        try:
-            await send({"type": "http.response.start", "status": self.status, "headers": headers})
-            await self._events(send)
-        finally:
-            self.staying.discard(self.ended.set)
-            await self.bodies.aclose()
+        with self.staying.during(self.ended.set):
+            try:
+                start = {"type": "http.response.start", "status": self.status, "headers": headers}
+                await send(start)
+                await self._events(send)
+            finally:
+                await self.bodies.aclose()
 
     async def _events(self, send: Send) -> None:
         """All of them, and a farewell."""
