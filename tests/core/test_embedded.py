@@ -553,6 +553,30 @@ def test_without_a_watchdog_the_next_start_joins_and_stops_it(
     assert processes(home) == {}
 
 
+#: The process that posts a watchdog ends late.
+LINGERING = """
+import os, runpy, sys, time
+read = os.read
+os.read = lambda *args: (read(*args), time.sleep(60))[0]
+path, sys.argv = sys.argv[1], sys.argv[1:]
+runpy.run_path(path, run_name="__main__")
+"""
+
+
+def test_a_watchdog_that_has_ended_is_not_taken_for_one_on_guard(home: Path) -> None:
+    """Else a server would start without one."""
+    guarded = home / _watchdog.WATCHDOG
+    guarded.write_text("")
+    command = [sys.executable, "-c", LINGERING, _watchdog.__file__, str(home)]
+    with subprocess.Popen(command) as poster:
+        try:
+            assert _watchdog.wait_until(lambda: bool(guarded.read_text()), 10)
+            assert _watchdog.wait_until(lambda: _watchdog.is_free(home, guarded.name), 10)
+            assert poster.poll() is None
+        finally:
+            poster.kill()
+
+
 def test_a_killed_server_comes_back_for_its_users(home: Path, users: Callable[..., User]) -> None:
     with EmbeddedServer(home) as server:
         crowd = [users(home) for _ in range(3)]

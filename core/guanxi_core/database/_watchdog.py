@@ -140,18 +140,19 @@ def guard(place: str, guarding: int) -> None:
 
 def main(place: str) -> int:
     """Become the watchdog of a folder; return once it is on guard, or if there is one already."""
-    guarding = open_lock(place, WATCHDOG)
-    if not take(guarding):
-        return 0
     ready, tell = os.pipe()
     if os.fork():
         os.close(tell)
         return 0 if os.read(ready, 1) else 1
-    os.ftruncate(guarding, 0)
-    os.write(guarding, b"%d\n" % os.getpid())
+    guarding = open_lock(place, WATCHDOG)  # not before the fork, or two processes would hold it
+    free = take(guarding)
+    if free:
+        os.ftruncate(guarding, 0)
+        os.write(guarding, b"%d\n" % os.getpid())
     os.write(tell, b".")
     os.close(tell)
-    guard(place, guarding)
+    if free:
+        guard(place, guarding)
     return 0
 
 
