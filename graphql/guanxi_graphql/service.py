@@ -63,7 +63,7 @@ class TenantGraphQL:
             parsed = documents.use((document, None))
             if parsed is None:
                 parsed = await asyncio.to_thread(Document, schema, document, None, plans)
-                documents.keep((document, None), parsed)
+                documents.keep((document, None), parsed, len(document))
             if parsed.operation.node.operation is not OperationType.QUERY:
                 return [_ONE_QUERY]
             limits = self._installation.requests.limits

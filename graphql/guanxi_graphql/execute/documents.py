@@ -40,9 +40,11 @@ from guanxi_graphql.limits import (
 from guanxi_graphql.schema.bindings import Schema
 
 T = TypeVar("T")
-#: Bounds of an edition's caches; a client cannot make them grow.
+#: Bounds of an edition's caches; a client cannot make them grow. A document weighs its characters,
+#: and so does each of its plans: about 50 bytes of memory for each character.
 DOCUMENTS = 1_000
 PLANS = 2_000
+ROOM = 1_000_000
 
 _ABSENT = object()
 _SIMPLE: dict[str, Callable[[Any], bool]] = {
@@ -54,11 +56,14 @@ _SIMPLE: dict[str, Callable[[Any], bool]] = {
 
 
 class Cache(OrderedDict[Hashable, T]):
-    """The most recently used entries, at most ``size``."""
+    """The most recently used entries, at most ``size``, which together weigh at most ``room``."""
 
-    def __init__(self, size: int, lookups: metrics.Lookups) -> None:
+    def __init__(self, size: int, lookups: metrics.Lookups, room: int = ROOM) -> None:
         super().__init__()
         self._size = size
+        self._room = room
+        self._weights: dict[Hashable, int] = {}
+        self._weight = 0
         self._lookups = lookups
 
     def use(self, key: Hashable) -> T | None:
@@ -71,11 +76,19 @@ class Cache(OrderedDict[Hashable, T]):
             self.move_to_end(key)
         return found
 
-    def keep(self, key: Hashable, value: T) -> None:
-        """Add an entry; the least recent one leaves when there are too many."""
+    def keep(self, key: Hashable, value: T, weight: int) -> None:
+        """Add an entry; the least recent ones leave when there are too many, or too heavy ones."""
+        self.drop(key)
         self[key] = value
-        if len(self) > self._size:
-            self.popitem(last=False)
+        self._weights[key] = weight
+        self._weight += weight
+        while len(self) > self._size or self._weight > self._room:
+            self.drop(next(iter(self)))
+
+    def drop(self, key: Hashable) -> None:
+        """Let an entry go, if there is one."""
+        if self.pop(key, None) is not None:
+            self._weight -= self._weights.pop(key)
 
 
 class Refused(Exception):
@@ -180,13 +193,13 @@ class Document:
 
     def keep(self, key: Hashable, plan: Any) -> None:
         """Keep a plan; the edition's least recently used one leaves when there are too many."""
-        self._plans.keep((self, key), plan)
+        self._plans.keep((self, key), plan, len(self.text))
 
     def forget(self) -> None:
         """Let its plans go."""
         mine = [key for key in self._plans if isinstance(key, tuple) and key[0] is self]
         for key in mine:
-            del self._plans[key]
+            self._plans.drop(key)
 
     def key(self, variables: Variables) -> Hashable:
         """What of the variables changes the statement's form."""

@@ -337,7 +337,7 @@ def _parse(
     """A document that is not in the edition's cache yet."""
     with traces.span("parse and validate", Refused):
         parsed = Document(schema, text, operation, edition.attachments["plans"], limits)
-    edition.attachments["documents"].keep((text, operation), parsed)
+    edition.attachments["documents"].keep((text, operation), parsed, len(text))
     return parsed
 
 
@@ -345,7 +345,7 @@ def _drop(documents: Cache[Document], key: Hashable) -> None:
     """Keep nothing of a document that was refused, unless it is also answered."""
     parsed = documents.get(key)
     if parsed is not None and not parsed.answered:
-        del documents[key]
+        documents.drop(key)
         parsed.forget()
 
 
