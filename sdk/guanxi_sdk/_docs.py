@@ -57,6 +57,7 @@ def snake(name: str) -> str:
     return words(name).replace(" ", "_")
 
 
+@lru_cache(4_096)
 def camel(name: str) -> str:
     """``purchase_total`` as ``purchaseTotal``."""
     head, *tail = name.split("_")

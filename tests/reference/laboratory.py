@@ -169,8 +169,11 @@ class Laboratory:
         if wanted is None:
             wanted = await self.reference(case)
         for variables, answer in zip(case.variables, wanted, strict=True):
-            if found := differ(await self.compiled(case, variables), answer):
+            compiled = await self.compiled(case, variables)
+            if found := differ(compiled, answer):
                 return f"{found}, with {variables}"
+            if "data" not in compiled and (wrong := await self._invalid(case)):
+                return f"a document that is not valid: {wrong}"
         return None
 
     async def forget_plans(self) -> None:
@@ -178,8 +181,8 @@ class Laboratory:
         for _, access in self._worlds.values():
             access.installation.edition.attachments.pop("documents", None)
 
-    async def problems(self, case: Case) -> list[str]:
-        """What validation says about a case's document."""
+    async def _invalid(self, case: Case) -> list[str]:
+        """What validation says about a case's document; one that was answered passed it."""
         _, access = await self.world(case.world)
         schema = schema_of(access.installation.edition).graphql
         return [error.message for error in validate(schema, parse(case.text))]

@@ -128,6 +128,9 @@ class Denied(Refusal):
         super().__init__(None, "denied")
 
 
+_parsed = functools.lru_cache(8)(parse)  # for one set of variables after the other
+
+
 class Oracle:
     """Answers documents for one caller over one world."""
 
@@ -161,7 +164,7 @@ class Oracle:
 
     async def answer(self, text: str, variables: Mapping[str, Any]) -> Answer:
         """Execute the only operation of a document."""
-        document = parse(text)
+        document = _parsed(text)
         survey = _Survey(self, document, variables)
         survey.walk()
         self._refused = False
