@@ -126,7 +126,7 @@ def demo(port: int) -> None:
     click.echo(f"Opening the database in {place} …")
     with open_database(config) as database:
         token = asyncio.run(_prepare(database))
-        from guanxi_graphql.server import run_server  # takes a moment: before the address is shown
+        from guanxi_graphql.server import run_server
 
         click.echo(_introduction(address, token))
         run_server(config, address, workers=1)

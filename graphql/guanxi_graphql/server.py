@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, TypeVarTuple, Unpack
 
 import uvloop
 from granian import Granian, loops
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
-from litestar import Litestar
 
 from guanxi_core.config import Config
 from guanxi_core.telemetry import logs
-from guanxi_graphql.app import create_app
 from guanxi_graphql.listening import Address
+
+if TYPE_CHECKING:
+    from litestar import Litestar
 
 _TARGET = "guanxi_graphql.app:create_app"
 
@@ -55,8 +56,10 @@ def _make_loop() -> _Loop:
     return loop
 
 
-def load_app(config: Config, worker: bool) -> Litestar:
+def load_app(config: Config, worker: bool) -> "Litestar":
     """The application, in a worker; that importing this module registers the event loop there."""
+    from guanxi_graphql.app import create_app  # a second's work, which the parent is spared
+
     logs.configure(config.log_level, config.log_format)
     return create_app(config, worker=worker)
 
