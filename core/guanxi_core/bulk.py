@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from guanxi_core.audit import Origin, action_of, row_prefix
 from guanxi_core.checks import check_values
 from guanxi_core.database.scoping import WRITE
-from guanxi_core.journal import PAST, BulkChange, Report, extended, verb_of
+from guanxi_core.journal import PAST, BulkChange, Noted, Report, extended, verb_of
 from guanxi_core.json_rows import rows_of_json
 from guanxi_core.search.keeping import FORGET, KEEP, forget_rows, given, texts_of
 from guanxi_core.session import TenantSession
@@ -97,6 +97,8 @@ async def update_where(
         )
     )
     ids = (await session.execute(statement, execution_options={WRITE: True})).scalar_one() or []
+    if ids:
+        session.sync_session.journal.entries.append(Noted())
     await _keep_tokens(session, model, values, ids)
     await _refresh(session, model)
     return len(ids)

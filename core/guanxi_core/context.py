@@ -20,7 +20,7 @@ from guanxi_core.composing import Editions
 from guanxi_core.discovery import Registry
 from guanxi_core.events import events_of
 from guanxi_core.jobs import Jobs
-from guanxi_core.journal import Report
+from guanxi_core.journal import Noted, Report
 from guanxi_core.limits import Ceiling
 from guanxi_core.outbox import report_of
 from guanxi_core.policies import RowPolicies
@@ -146,6 +146,7 @@ class TransactionContext:
     @property
     def egress(self) -> Egress:
         """The only way to systems outside."""
+        self._session.sync_session.journal.outside = True
         return self._platform.egress(self.tenant)
 
     @property
@@ -255,6 +256,11 @@ class TransactionContext:
         """Write an audit entry about what no model stands for."""
         row = self.origin.row(action, None, row_id, dict(changes))
         await self._session.execute_core(sa.insert(audit_table).values(row))
+        self._session.sync_session.journal.entries.append(Noted())
+
+    def asked(self) -> None:
+        """Say that a client's mutation runs: the audit tells of it if it did more than ask."""
+        self._session.sync_session.journal.asked = True
 
     @asynccontextmanager
     async def contained(self) -> AsyncIterator[None]:

@@ -49,11 +49,19 @@ class Report:
     event: Event | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The audit has an entry already, written beside the journal."""
+
+
 @dataclass(slots=True)
 class Journal:
     """Everything that one transaction has to report."""
 
-    entries: list[RowChange | BulkChange | Report] = field(default_factory=list)
+    entries: list[RowChange | BulkChange | Report | Noted] = field(default_factory=list)
+    #: Whether a client's mutation runs, and whether it was given the way outside.
+    asked: bool = False
+    outside: bool = False
 
     def rewind(self, length: int) -> None:
         """Forget what was added since the journal was ``length`` long."""
@@ -80,9 +88,18 @@ class Journal:
                         del positions[key]
                     continue
                 positions[key] = len(found)
-            if not isinstance(entry, Report):
+            if not isinstance(entry, Report | Noted):
                 found.append(entry)
         return [entry for entry in found if entry is not None]
+
+    @property
+    def leaves_no_trace(self) -> bool:
+        """Whether a mutation did something of which no row tells: emitted, or reached outside."""
+        return (
+            self.asked
+            and (self.outside or bool(self.entries))
+            and all(isinstance(entry, Report) for entry in self.entries)
+        )
 
     def reports(self) -> Iterator[Report]:
         """What goes to the outbox: a report of each changed row, then what was emitted."""

@@ -110,7 +110,9 @@ class _Session:
         if row is None:
             if not await self._begin(now):
                 return None
-        elif row["revoked_at"] is not None and claims.issued_at <= row["revoked_at"]:
+        elif row["revoked_at"] is not None and not (
+            newer and claims.issued_at > row["revoked_at"]  # nor one of a clock that is ahead
+        ):
             return None
         elif newer:
             await self._note(row["seen_at"])

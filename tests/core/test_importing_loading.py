@@ -367,11 +367,11 @@ async def test_a_lost_connection_leaves_nothing_behind(app: App, run: Run) -> No
 
 async def test_each_chunk_leaves_one_audit_record_and_one_event(app: App, run: Run) -> None:
     content = "code,name\n" + "".join(f"{n:05},N\n" for n in range(15_000))
-    await run(app, "yards", content)
+    await run(app, "yards", content, reason="the yearly list")
     await run(app, "yards", content)  # changes nothing, so it is not worth a record
     async with app.platform.pool.connection(app.tenant.id) as connection:
         audit = await connection.fetch(
-            "SELECT action, model, actor, origin, changes FROM guanxi_audit "
+            "SELECT action, model, actor, reason, origin, changes FROM guanxi_audit "
             "WHERE action LIKE 'yards.%' ORDER BY id"
         )
         outbox = await connection.fetch(
@@ -379,8 +379,8 @@ async def test_each_chunk_leaves_one_audit_record_and_one_event(app: App, run: R
         )
         ids = await connection.fetch("SELECT id FROM yards_yard ORDER BY code")
     ends = [(10_000, ids[0]["id"], ids[9_999]["id"]), (5_000, ids[10_000]["id"], ids[-1]["id"])]
-    assert [(r["action"], r["model"], r["origin"]) for r in audit] == [
-        ("yards.yard.import", "Yard", "import yards.csv")
+    assert [(r["action"], r["model"], r["reason"], r["origin"]) for r in audit] == [
+        ("yards.yard.import", "Yard", "the yearly list", "import yards.csv")
     ] * 2
     assert [msgspec.json.decode(r["changes"]) for r in audit] == [
         {"count": [None, n], "first": [None, str(a)], "last": [None, str(b)]} for n, a, b in ends

@@ -320,6 +320,18 @@ async def test_rights_end_at_the_next_request(world: Open) -> None:
     assert await here.refused(iat=int(time.time()) + 40)
 
 
+async def test_a_clock_that_is_ahead_brings_nothing_back(world: Open) -> None:
+    here = await world(users="create")
+    token = here.issuer.token(iat=int(time.time()) + 30)
+    access = await here.platform.authenticate(token)
+    await api_tokens.revoke_token(here.platform.pool, here.tenant, access.caller.token_id)
+    for _ in range(2):
+        here.platform.forget(token)
+        with pytest.raises(Unauthenticated):
+            await here.platform.authenticate(token)
+    await here.enter(iat=int(time.time()) + 40)  # signed in again
+
+
 async def test_times_are_checked_with_a_minutes_patience(world: Open) -> None:
     here = await world(users="create")
     now = int(time.time())

@@ -555,10 +555,11 @@ async def test_a_verb_is_audited_by_its_name_and_emits(desk: Desk) -> None:
     audit = await desk.audit()
     assert [(e["action"], e["model"], e["row_id"]) for e in audit] == [
         ("lab.rename_researcher", "Researcher", researcher),
+        ("lab.mend_researcher", None, None),  # it emits, and changes no row
         ("lab.grade_researchers", "Researcher", researcher),
     ]
     assert audit[0]["changes"]["name"][1] == "Renamed"
-    assert audit[1]["changes"]["bonus"][1] == {"amount": "7", "currency": "JPY"}
+    assert audit[2]["changes"]["bonus"][1] == {"amount": "7", "currency": "JPY"}
     assert [name for name, _ in await desk.outbox()] == [
         "ResearcherUpdated", "ResearcherMended", "ResearcherUpdated"
     ]  # fmt: skip

@@ -247,6 +247,18 @@ async def test_sealers_of_many_processes_make_one_chain(
     assert (verdict.entries, verdict.unsealed, verdict.broken) == (42, 0, None)
 
 
+async def test_many_entries_of_one_tenant_hold_up_no_other(pool: TenantPool) -> None:
+    """Each has its share of a turn, and what a tenant leaves of its share goes to the others."""
+    before = await create_tenant(pool, "before")
+    busy = await tenant_with(pool, "busy", 60)
+    after = await create_tenant(pool, "after")
+    await pool.call("SELECT guanxi_seal($1)", 20)
+    unsealed = [(await verify(pool, one)).unsealed for one in (before, busy, after)]
+    assert unsealed == [0, 60 - 18, 0]
+    assert await seal(pool) == 60 - 18
+    assert (await verify(pool, busy)).broken is None
+
+
 async def test_a_sealer_seals_within_a_second(pool: TenantPool) -> None:
     tenant = await create_tenant(pool, "second")
     sealer = asyncio.create_task(Sealer(pool).run())

@@ -317,4 +317,9 @@ async def test_plugins_reach_what_the_operator_allows_and_nothing_else(guanxi: A
             app = await guanxi(Caller(), egress_allow=allowed)
             answer = await app.graphql(document, url=url)
             assert answer == {"call": {"result": status, "errors": []}}
+            async with app.platform.pool.connection(app.tenant.id) as connection:
+                entries = await connection.fetch(
+                    "SELECT actor, changes FROM guanxi_audit WHERE action = 'caller.call'"
+                )
+            assert [(row["actor"][:6], row["changes"]) for row in entries] == [("token ", "{}")]
     assert sink.hits == 1

@@ -6,6 +6,7 @@
 20: a token whose end was seen does not come back when a clock is set back.
 """
 
+import asyncio
 import datetime as dt
 import hashlib
 import json
@@ -179,6 +180,27 @@ async def test_row_14_what_is_revoked_ends_at_the_next_request(
             assert answer.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
     assert (await app.graphql("{ cards { totalCount } }"))["cards"]["totalCount"] == 0
     figure(14, "revocation effective at the next request", "revoked, demoted, archived: the next")
+
+
+async def test_row_14_a_token_ends_with_a_role_that_was_given_beside_it(server: Server) -> None:
+    pool, tenant = server.app.platform.pool, server.app.tenant
+    user = await identity.create_user(pool, tenant, "ada")
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    async with pool.connection(tenant.id) as connection:
+        async with connection.transaction():
+            await connection.execute(
+                "INSERT INTO guanxi_user_role (tenant_id, user_id, role_id, expires_at) "
+                "SELECT tenant_id, $1, id, $2 FROM guanxi_role WHERE name = 'readonly'",
+                user.id, until,
+            )  # fmt: skip
+            making = asyncio.create_task(api_tokens.create_token(pool, tenant, user="ada"))
+            await asyncio.wait({making}, timeout=0.2)  # it waits for the end of the transaction
+        await making
+        ends = await connection.fetchval(
+            "SELECT s.expires_at FROM guanxi_stamp s WHERE s.token_id = (SELECT id FROM "
+            "guanxi_tokens($1) WHERE user_id = $2)", tenant.id, user.id,
+        )  # fmt: skip
+    assert ends == until
 
 
 async def test_row_14_guessing_is_slow_and_holds_up_nobody_else(server: Server) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     "--report", type=click.Path(path_type=Path), metavar="FILE",
     help="Where rejected rows go; FILE.rejected.csv in the current folder when left out.",
 )  # fmt: skip
+@click.option("--reason", help="Why; the audit tells it.")
 @click.option("--encoding", help="Encoding of the file, instead of the mapping's or UTF-8.")
 @click.option("--delimiter", help="Character between the cells, instead of the mapping's or ','.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -40,6 +41,7 @@ def import_(
     mapping: Path | None,
     dry_run: bool,
     report: Path | None,
+    reason: str | None,
     encoding: str | None,
     delimiter: str | None,
     as_json: bool,
@@ -57,7 +59,8 @@ def import_(
         result = asyncio.run(
             _import(
                 model, file, tenant, mapping, bar.tell if bar else None,
-                dry_run=dry_run, report=report, encoding=encoding, delimiter=delimiter,
+                dry_run=dry_run, report=report, reason=reason,
+                encoding=encoding, delimiter=delimiter,
             )
         )  # fmt: skip
     _print(result, as_json)

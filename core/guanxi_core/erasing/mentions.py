@@ -51,8 +51,13 @@ class Mentions:
                 found.update(rows.scalars())
         return found
 
-    async def of(self, names: set[str], words: set[str]) -> list[ErasureMention]:
-        """Rows in which one of ``names`` stands; of what the platform keeps, one of ``words``."""
+    async def of(
+        self, names: set[str], words: set[str], *, blanked: set[UUID]
+    ) -> list[ErasureMention]:
+        """Rows in which one of ``names`` stands; of what the platform keeps, one of ``words``.
+
+        Entries of the audit that are to be ``blanked`` do not count.
+        """
         found: list[ErasureMention] = []
         for owner, columns in self._texts():
             sought = words if owner.info.table.name in _TRACES else names
@@ -64,6 +69,9 @@ class Mentions:
             statement = self._others(
                 owner, sa.select(table.c.id, texts.c.name, value).select_from(source)
             ).where(sa.or_(*(sa.func.strpos(value, word) > 0 for word in sorted(sought))))
+            if table.name == "guanxi_audit":
+                kept = sa.literal(sorted(blanked), ARRAY(sa.Uuid))
+                statement = statement.where(table.c.id != sa.all_(kept))
             rows = await self._ctx.db.execute_core(statement.order_by(table.c.id, texts.c.name))
             for row in rows:
                 if pattern.search(row.value):

@@ -113,8 +113,9 @@ async def _erase(
     counts["replies"] = await traces.replies(ids, names)
     counts["jobs"] = await traces.jobs(ids, names, found.user_names)
     counts["tokens"] = await traces.tokens(found.users)
-    counts["audit_entries"] = await traces.audit(entries, found.users, found.user_names)
-    left = await mentions.of(found.names, found.names | words)
+    what, who = await traces.entries_to_blank(entries, found.users, found.user_names)
+    left = await mentions.of(found.names, found.names | words, blanked=what)
+    counts["audit_entries"] = await traces.audit(what, who)  # last: nobody's is sealed meanwhile
     report = ErasureReport(
         subjects=found.global_ids, dry_run=dry_run, rows=rows, mentions=left, **counts
     )

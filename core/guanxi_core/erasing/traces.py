@@ -133,16 +133,25 @@ class Traces:
                 entries.add(row["id"])
         return entries
 
-    async def audit(self, what: set[UUID], users: list[UUID], names: set[str]) -> int:
-        """Blank entries, and who made them where that was one of ``users``, who are called
-        ``names``; returns how many.
+    async def entries_to_blank(
+        self, entries: set[UUID], users: list[UUID], names: set[str]
+    ) -> tuple[set[UUID], set[UUID]]:
+        """Entries of which to blank what they say, and those of which who made them: one of
+        ``users``, who are called ``names``.
         """
-        who: set[UUID] = set()
+        what, who = set(entries), set[UUID]()
         if users:
             tokens = await self._fetch(_TOKENS, users)
             about = await self.entries_about([f"token_{row['id']}" for row in tokens])
             what |= {row["id"] for row in about}
             who |= {row["id"] for row in await self._fetch(_BY, users, ERASURE, sorted(names))}
+        return what, who
+
+    async def audit(self, what: set[UUID], who: set[UUID]) -> int:
+        """Blank entries, so that the chain still holds; returns how many.
+
+        Nothing is sealed from here to the commit, of no tenant.
+        """
         origin, connection = self._ctx.origin, await self._ctx.raw()
         for entries, flags in ((who, (True, False)), (what, (False, True))):
             if entries:

@@ -42,8 +42,10 @@ class ImportRun:
         *,
         base: Path | None = None,
         progress: Progress | None = None,
+        reason: str | None = None,
     ) -> None:
         self._access = access
+        self._reason = reason
         self._progress = progress
         self.rejections: dict[Path, Rejections] = {}
         self._bindings: list[Binding] = []
@@ -71,7 +73,9 @@ class ImportRun:
             await asyncio.to_thread(binding.prepare)
             path = binding.file.path
             rejections = self.rejections.setdefault(path, Rejections(binding.file))
-            run = StepRun(binding, self._access, connection, rejections, self._progress)
+            run = StepRun(
+                binding, self._access, connection, rejections, self._progress, self._reason
+            )
             result.steps.append(await run.run())
             result.warnings += binding.warnings()
         self.rejections = {p: r for p, r in self.rejections.items() if r.reasons}
@@ -120,14 +124,17 @@ async def import_file(
     dry_run: bool = False,
     report: Path | None = None,
     progress: Progress | None = None,
+    reason: str | None = None,
 ) -> ImportResult:
     """Import a file whole: all valid rows in one transaction, the others into a report.
+
+    The audit tells the ``reason``, and for each chunk of rows how many they were.
 
     Raises :class:`ImportFailed` when the file or the plan is wrong; then nothing was written.
     """
     started = time.perf_counter()
     told = _Told(progress)
-    run = ImportRun(access, plan, path, progress=told)
+    run = ImportRun(access, plan, path, progress=told, reason=reason)
     jobs = Jobs(platform.pool, access, "import")
     title = f"{'Try' if dry_run else 'Import'} {path.name}"
     async with (

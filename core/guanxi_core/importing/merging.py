@@ -46,7 +46,9 @@ class StepRun:
         connection: Any,
         rejections: Rejections,
         progress: "Progress | None",
+        reason: str | None = None,
     ) -> None:
+        self._reason = reason
         self._binding = binding
         self._access = access
         self._connection = connection
@@ -267,7 +269,10 @@ class StepRun:
         info, tenant_id = self._info, self._tenant.id
         summary = {"count": count, "first": first, "last": last}
         changed = {name: (None, value) for name, value in summary.items()}
-        origin = Origin(tenant_id, self._access.caller, origin=f"import {self._result.file}")
+        origin = Origin(
+            tenant_id, self._access.caller, reason=self._reason,
+            origin=f"import {self._result.file}",
+        )  # fmt: skip
         plural = "".join(part.capitalize() for part in info.plural.split("_"))
         event = Report(f"{plural}Imported", msgspec.to_builtins(summary))
         for table, rows in (

@@ -291,6 +291,7 @@ class Mutations:
                     breakers.guard(entry.plugin, name, ctx.deadline, settled=False),
                     ctx.within(contribution.needs),
                 ):
+                    ctx.asked()
                     result = await contribution.function(plugin, ctx, **given)
                 body = await self._result(ctx, key, nodes, binding, result, errors)
         except (StaleAccess, DatabaseUnavailable, PluginFailed):
