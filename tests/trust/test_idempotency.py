@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from figures import LONG, Figure
+from guanxi_core import turns
 from guanxi_core.database.connections import connect
 from guanxi_core.discovery import discover
 from guanxi_core.idempotency import forget_replies
@@ -42,9 +43,18 @@ TWO = """mutation Two($a: String!, $b: String!) {
 
 
 class Fickle(Plugin, name="fickle"):
-    """Verbs that fail."""
+    """Verbs that fail, or wait."""
 
     failing = False
+    begun: asyncio.Event
+    gate: asyncio.Event
+
+    @mutation()
+    async def linger(self, ctx: Context, code: str) -> Customer:
+        """Add a customer once the gate is open."""
+        Fickle.begun.set()
+        await Fickle.gate.wait()
+        return await ctx.add(Customer(code=code, name=code))
 
     @mutation()
     async def try_it(self, ctx: Context, code: str) -> Customer:
@@ -79,6 +89,7 @@ class Desk:
 @pytest.fixture
 async def desk(guanxi: Any) -> Desk:
     Fickle.failing = False
+    Fickle.begun, Fickle.gate = asyncio.Event(), asyncio.Event()
     return Desk(await guanxi(Customers(), Fickle()))
 
 
@@ -105,6 +116,53 @@ async def test_a_hundred_at_once_are_one(desk: Desk, figure: Figure) -> None:
         after = await desk.count("guanxi_audit"), await desk.count("guanxi_outbox")
         assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1]
     figure(8, "100 parallel, one key: 1 effect, equal replies", f"{ROUNDS} × 100: 1 effect, equal")
+
+
+LINGER = "mutation ($code: String!) { linger(code: $code) { customer { id } errors { code } } }"
+
+
+async def test_duplicates_that_wait_hold_nothing_that_others_need(desk: Desk) -> None:
+    whole = desk.app.platform
+    url, registry = whole.pool.url, whole.registry
+    async with await Platform.open(url, registry=registry, pool_size=2, deadline=None) as small:
+        access = await small.authenticate(await desk.app.token())
+        engine = Engine(small)
+        same = [
+            asyncio.create_task(engine.execute(access, LINGER, {"code": "S"}, key=b"same"))
+            for _ in range(20)
+        ]
+        try:
+            await Fickle.begun.wait()
+            for key in (b"other", None):
+                values = {"code": f"B {key!r}", "name": "Bob"}
+                async with asyncio.timeout(20):
+                    served = await engine.execute(access, CREATE, values, key=key)
+                assert data(served)["createCustomer"]["errors"] == []
+            assert not any(one.done() for one in same)
+        finally:
+            Fickle.gate.set()
+            replies = await asyncio.gather(*same)
+    assert len({reply.body for reply in replies}) == 1
+    assert sum(not reply.replayed for reply in replies) == 1
+    assert await desk.count("customers_customer") == 3
+    assert not small.turns._queues
+
+
+async def test_only_so_many_wait_for_one_key(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MOST", 3)
+    first = asyncio.create_task(desk.ask(b"same", LINGER, code="S"))
+    await Fickle.begun.wait()
+    more = [asyncio.create_task(desk.ask(b"same", LINGER, code="S")) for _ in range(8)]
+    refused = set()
+    while len(refused) < 5:
+        done, _ = await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
+        refused |= done
+        more = [one for one in more if one not in done]
+    assert [codes(one.result()) for one in refused] == [["LIMIT_EXCEEDED"]] * 5
+    Fickle.gate.set()
+    answers = {reply.body for reply in await asyncio.gather(first, *more)}
+    assert len(answers) == 1
+    assert not desk.app.platform.turns._queues
 
 
 @pytest.mark.parametrize(

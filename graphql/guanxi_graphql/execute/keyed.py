@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from guanxi_core.idempotency import Once, StoredReply
+from guanxi_core.turns import Turns
 from guanxi_graphql.execute.encoding import encode
 from guanxi_graphql.execute.payloads import Ids
 from guanxi_graphql.execute.splicing import Errors
@@ -37,8 +38,9 @@ class Rows(msgspec.Struct):
 class Keyed:
     """The fields of one request with a key, one after the other."""
 
-    def __init__(self, once: Once) -> None:
+    def __init__(self, once: Once, turns: Turns) -> None:
         self._once = once
+        self._turns = turns
         self._rows: Rows | None = None
         #: That of the field that is running.
         self.context: Any = None
@@ -52,9 +54,10 @@ class Keyed:
     ) -> AsyncIterator[StoredReply | None]:
         """The transaction of a field; yields its stored reply, if there is one.
 
-        Whoever comes second waits here until the first is done.
+        Whoever comes second waits here until the first is done: in this process without a
+        connection, and with one for other processes.
         """
-        async with context as opened:
+        async with self._turns.turn(self._once.whole), context as opened:
             found = await self._once.find(await opened.raw(), step, opened.origin.action)
             self.ran += found is None
             self.context, self.failed, self._rows = opened, False, None
@@ -105,6 +108,7 @@ def rows_of(reply: StoredReply) -> Rows | None:
 
 
 def keyed(
+    turns: Turns,
     key: bytes,
     access: "Access",
     document: str,
@@ -127,4 +131,4 @@ def keyed(
         return None
     request = [document, operation, variables or {}, caller.rights.held]
     digest = sha256(msgspec.json.encode(request, order="deterministic")).digest()
-    return Keyed(Once(access.installation.tenant.id, owner, key.decode("ascii"), digest))
+    return Keyed(Once(access.installation.tenant.id, owner, key.decode("ascii"), digest), turns)
