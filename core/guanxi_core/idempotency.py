@@ -12,7 +12,7 @@ from guanxi_core.database.pool import TenantPool
 from guanxi_core.erasing.alone import ERASING, REPLYING
 from guanxi_sdk import Conflict
 
-#: How long a reply is kept at least.
+#: How long a reply is kept at least, unless the configuration says longer.
 KEPT: Final = dt.timedelta(hours=24)
 
 _KEY: Final = "pg_advisory_xact_lock(hashtextextended($2, 0))"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,11 +18,12 @@ import pytest
 
 from figures import LONG, Figure
 from guanxi_core import turns
+from guanxi_core.config import Config
 from guanxi_core.database.connections import connect
 from guanxi_core.discovery import discover
 from guanxi_core.idempotency import forget_replies
 from guanxi_core.platform import Platform
-from guanxi_core.sealing import seal
+from guanxi_core.sealing import Sealer, seal
 from guanxi_core.verifying import verify
 from guanxi_customers import Customer, Customers
 from guanxi_graphql.asgi import Answer
@@ -261,6 +263,19 @@ async def test_queries_ignore_the_key_and_bad_keys_are_named(desk: Desk) -> None
     assert not codes(await desk.ask(b"!" * 255, code="C", name="Ada"))
 
 
+async def age(desk: Desk, database: ThrowAwayDatabase, key: str, by: dt.timedelta) -> None:
+    """Let a stored reply be older."""
+    owner = await connect(database.owner_url)
+    try:
+        aged = "SET at = now() - $3::interval WHERE tenant_id = $1 AND key = $2"
+        tenant = desk.app.tenant.id
+        await owner.execute("SELECT set_config('guanxi.tenant', $1, false)", str(tenant))
+        done = await owner.execute(f"UPDATE guanxi_idempotency {aged}", tenant, key, by)
+        assert done == "UPDATE 1"
+    finally:
+        await owner.close()
+
+
 async def test_replies_are_kept_for_a_day(
     desk: Desk, guanxi_database: ThrowAwayDatabase, figure: Figure
 ) -> None:
@@ -268,20 +283,26 @@ async def test_replies_are_kept_for_a_day(
     pool = desk.app.platform.pool
     await forget_replies(pool)
     assert await desk.count("guanxi_idempotency") == 1
-    owner = await connect(guanxi_database.owner_url)
-    try:
-        aged = "SET at = now() - interval '23 hours 59 minutes' WHERE tenant_id = $1"
-        tenant = desk.app.tenant.id
-        await owner.execute("SELECT set_config('guanxi.tenant', $1, false)", str(tenant))
-        done = await owner.execute(f"UPDATE guanxi_idempotency {aged}", tenant)
-        assert done == "UPDATE 1"
-    finally:
-        await owner.close()
+    await age(desk, guanxi_database, "k", dt.timedelta(hours=23, minutes=59))
     await forget_replies(pool)
     assert (await desk.ask(b"k", code="C", name="Ada")).replayed
     figure(8, "kept ≥ 24 h", "replayed after 23 h 59 min")
     await forget_replies(pool, dt.timedelta(0))
     assert await desk.count("guanxi_idempotency") == 0
+
+
+async def test_replies_are_kept_as_long_as_the_configuration_says(
+    desk: Desk, guanxi_database: ThrowAwayDatabase, tmp_path: Path
+) -> None:
+    for key, hours in ((b"old", 49), (b"young", 47)):
+        await desk.ask(key, code=f"C{hours}", name="Ada")
+        await age(desk, guanxi_database, key.decode(), dt.timedelta(hours=hours))
+    config = Config.load({"GUANXI_IDEMPOTENCY_HOURS": "48"}, tmp_path)
+    async with Sealer.serving(config, desk.app.platform.pool).working(), asyncio.timeout(30):
+        while await desk.count("guanxi_idempotency") == 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert (await desk.ask(b"young", code="C47", name="Ada")).replayed
+    assert not (await desk.ask(b"old", code="C49", name="Ada")).replayed
 
 
 async def test_the_headers(desk: Desk) -> None:
