@@ -24,8 +24,10 @@ _NUMBERS: Final = {
     "plugin_deadline": 3600, "statement_timeout": 3600, "watchdog": 3600, "rate_limit": 100_000,
     "slow_request": 3600, "request_deadline": 3600,
     "connection_subscriptions": 100_000, "token_subscriptions": 100_000,
-    "tenant_subscriptions": 100_000,
+    "tenant_subscriptions": 100_000, "idempotency_hours": 8760,
 }  # fmt: skip
+#: And the smallest, where that is not 0.
+_LEAST: Final = {"idempotency_hours": 24}
 _CHOICES: Final = {
     "log_level": ("debug", "info", "warning", "error"), "log_format": ("auto", "json", "text"),
 }  # fmt: skip
@@ -38,7 +40,7 @@ class Config:
     """Where the data is kept, what is allowed, and whose tokens are believed.
 
     ``database_url`` is the app role's address and ``owner_database_url`` that of the tables' owner;
-    without them guanxi keeps an embedded server in ``home``. Of the numbers, 0 means no limit.
+    without them guanxi keeps an embedded server in ``home``. Where 0 is allowed, it means no limit.
     """
 
     home: Path
@@ -70,6 +72,8 @@ class Config:
     connection_subscriptions: float = 50
     token_subscriptions: float = 100
     tenant_subscriptions: float = 1_000
+    #: Hours for which replies to requests with an idempotency key are kept.
+    idempotency_hours: float = 24
     #: The most that tenants may set as limits of their requests, by name.
     limits: Mapping[str, int] = field(default_factory=dict)
     #: Other origins whose pages may ask, such as ``https://crm.example.com``.
@@ -116,7 +120,7 @@ class Config:
             cors_origins=_origins(sources["cors_origins"], values["cors_origins"])
             if "cors_origins" in values else (),
             issuers=read_issuers(sources["oidc"], values["oidc"]) if "oidc" in values else (),
-            **{key: _number(sources[key], values[key], most)
+            **{key: _number(sources[key], values[key], _LEAST.get(key, 0), most)
                for key, most in _NUMBERS.items() if key in values},
         )  # fmt: skip
 
@@ -140,13 +144,13 @@ def _read_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def _number(source: str, value: Any, most: float) -> float:
+def _number(source: str, value: Any, least: float, most: float) -> float:
     try:
         number = -1 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = -1
-    if not 0 <= number <= most:
-        raise ConfigError(f"{source} must be a number from 0 to {most}.")
+    if not least <= number <= most:
+        raise ConfigError(f"{source} must be a number from {least} to {most}.")
     return number
 
 

@@ -12,7 +12,7 @@ from guanxi_core.database.pool import TenantPool
 from guanxi_core.erasing.alone import ERASING, REPLYING
 from guanxi_sdk import Conflict
 
-#: How long a reply is kept at least.
+#: How long a reply is kept at least, unless the configuration says longer.
 KEPT: Final = dt.timedelta(hours=24)
 
 _KEY: Final = "pg_advisory_xact_lock(hashtextextended($2, 0))"
@@ -45,6 +45,11 @@ class Once:
     key: str
     request: bytes
 
+    @property
+    def whole(self) -> str:
+        """The key with whose it is."""
+        return f"{self.tenant_id}{self.owner_id}{self.key}"
+
     async def find(self, connection: Any, step: int, action: str | None) -> StoredReply | None:
         """What the field at ``step`` answered, once nobody else is at it any more.
 
@@ -54,8 +59,7 @@ class Once:
         request.
         """
         lock = _ALONE if action == ERASING else _LOCK
-        mine = f"{self.tenant_id}{self.owner_id}{self.key}"
-        await connection.execute(lock, self.tenant_id, mine)
+        await connection.execute(lock, self.tenant_id, self.whole)
         found = None
         for row in await connection.fetch(_FIND, self.tenant_id, self.owner_id, self.key):
             if row["request"] != self.request:

@@ -3,7 +3,8 @@
 Keys are fetched when they are first needed, again when they have grown old, and again when a token
 names one that is not known yet, which is how issuers rotate them; never more often than every few
 seconds, so that made-up tokens make no traffic. While an issuer does not answer, the keys that
-are known go on. Times are checked by the database's clock, see :mod:`guanxi_core.sessions`.
+are known go on, and who comes with one of them waits for no attempt but the first. Times are
+checked by the database's clock, see :mod:`guanxi_core.sessions`.
 """
 
 import asyncio
@@ -79,15 +80,17 @@ class Keys:
         self._made: dict[tuple[int, str], Any] = {}
         self._fetched = float("-inf")  # with success
         self._tried = float("-inf")
-        self._lock = asyncio.Lock()
+        self._away = False
         self._fetching: asyncio.Task[bool] | None = None
 
     async def find(self, kid: object, algorithm: str) -> Any:
         """The key that a token names, or None; a token that names none means the only one."""
         if self._now() - self._fetched > LIFETIME:
-            await self._refresh()
+            fetching = self._refresh()
+            if not (self._known and self._away):
+                await asyncio.shield(fetching)
         found = self._choose(kid, algorithm)
-        if found is None and await self._refresh():
+        if found is None and await asyncio.shield(self._refresh()):
             found = self._choose(kid, algorithm)
         return found
 
@@ -108,28 +111,27 @@ class Keys:
                 self._made[at, algorithm] = None
         return self._made[at, algorithm]
 
-    async def _refresh(self) -> bool:
-        """Fetch the keys unless that was tried just now; whether there are new ones.
+    def _refresh(self) -> asyncio.Task[bool]:
+        """Fetch the keys unless that was tried just now; tells whether there are new ones.
 
-        For all who wait, so it goes on where the one who began it is given up.
+        One at a time, for all who wait, so it goes on where the one who began it is given up.
         """
-        self._fetching = asyncio.get_running_loop().create_task(self._fetched_anew())
-        return await asyncio.shield(self._fetching)
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.get_running_loop().create_task(self._fetched_anew())
+        return self._fetching
 
     async def _fetched_anew(self) -> bool:
-        before = self._fetched
-        async with self._lock:
-            if self._fetched != before:  # somebody else did while we waited
+        if self._now() - self._tried > PAUSE:
+            self._tried = self._now()
+            try:
+                keys = await fetch_keys(self._issuer)
+            except IssuerUnavailable as error:
+                self._tried, self._away = self._now(), True
+                log.warning("%s", error)
+            else:
+                self._known, self._made, self._fetched = keys, {}, self._now()
+                self._away = False
                 return True
-            if self._now() - self._tried > PAUSE:
-                self._tried = self._now()
-                try:
-                    keys = await fetch_keys(self._issuer)
-                except IssuerUnavailable as error:
-                    log.warning("%s", error)
-                else:
-                    self._known, self._made, self._fetched = keys, {}, self._now()
-                    return True
         if not self._known:
             raise IssuerUnavailable(f"the keys of the issuer {self._issuer} cannot be had.")
         return False

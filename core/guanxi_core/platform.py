@@ -38,6 +38,7 @@ from guanxi_core.plugin import Guanxi
 from guanxi_core.session import TenantSession
 from guanxi_core.stamps import on_begin
 from guanxi_core.telemetry import traces
+from guanxi_core.turns import Turns
 from guanxi_sdk import (
     Caller,
     Egress,
@@ -106,6 +107,8 @@ class Platform:
         self.editions = Editions()
         #: Called after every commit of a context; what they raise is logged.
         self.listeners: list[Listener] = []
+        #: Whose turn it is to answer a request with an idempotency key.
+        self.turns = Turns()
         #: Rung after every commit, so that workers deliver its events.
         self.bell = Bell(pool)
         self._egress_allow = egress_allow

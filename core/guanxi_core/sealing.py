@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import asyncpg
 
@@ -19,6 +19,9 @@ from guanxi_core.database.outages import DatabaseUnavailable
 from guanxi_core.database.pool import TenantPool
 from guanxi_core.idempotency import KEPT, forget_replies
 from guanxi_core.telemetry.errors import describe
+
+if TYPE_CHECKING:
+    from guanxi_core.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,11 @@ class Sealer:
         self._kept = kept
         #: What was committed before this time (of time.monotonic) is sealed.
         self.sealed = time.monotonic()
+
+    @classmethod
+    def serving(cls, config: "Config", pool: TenantPool) -> Self:
+        """As the configuration says, for a process that serves or works."""
+        return cls(pool, kept=dt.timedelta(hours=config.idempotency_hours))
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

@@ -213,7 +213,7 @@ class Service:
         registry = await ensure_migrated(database, installed)
         platform = await Platform.serving(self._config, database.app_url, registry=registry)
         stack.push_async_callback(platform.close)
-        sealer = Sealer(platform.pool)
+        sealer = Sealer.serving(self._config, platform.pool)
         await stack.enter_async_context(sealer.working())
         self._observer.watch(platform, sealer)
         stack.callback(self._observer.watch, None)

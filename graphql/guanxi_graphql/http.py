@@ -311,12 +311,8 @@ class GraphQLEndpoint:
 
     async def _admit(self, platform: "Platform", token: str, host: str) -> "Access":
         """Look up a token that is not known yet; slower for an address that sends wrong ones."""
-        self._strangers.check(host)
-        try:
+        async with self._strangers.trying(host):
             return await platform.authenticate(token)
-        except Unauthenticated:
-            self._strangers.wrong(host)
-            raise
 
 
 def _client(token: str, scope: Scope, headers: dict[bytes, bytes]) -> Client:

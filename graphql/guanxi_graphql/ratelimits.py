@@ -1,14 +1,18 @@
 """How much one token, or one stranger, may ask of this worker: token buckets, kept in memory."""
 
+import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from math import ceil
 from typing import Final
 
 from guanxi_graphql.asgi import Headers
 from guanxi_graphql.requests import RequestError
+from guanxi_sdk import Unauthenticated
 
 _MOST: Final = 10_000
 #: Wrong tokens that one address may send a second, and at once.
@@ -39,6 +43,14 @@ class Buckets:
                 self._levels.popitem(last=False)
         return level
 
+    def give(self, key: Hashable) -> None:
+        """Give back one that was taken for nothing."""
+        level = self.level(key) + 1
+        if level < self.burst:
+            self._levels[key] = level, self._now()
+        else:
+            self._levels.pop(key, None)
+
 
 class TokenLimit:
     """Counts the requests of each token and says how many are left."""
@@ -61,20 +73,70 @@ class TokenLimit:
         return allowed, headers if allowed else (*headers, (b"retry-after", b"%d" % reset))
 
 
+@dataclass(slots=True)
+class _Trials:
+    """Tokens of one address that are being looked up, and those that wait for the outcome."""
+
+    present: int = 0
+    running: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+    async def outcome(self) -> None:
+        """Wait until one of those that are running has ended."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            with suppress(ValueError):
+                self.waiting.remove(turn)
+            raise
+
+    def wake(self, most: int) -> None:
+        """Let those who wait longest look again."""
+        for turn in [self.waiting.popleft() for _ in range(min(most, len(self.waiting)))]:
+            if not turn.done():
+                turn.set_result(None)
+
+
 class StrangerLimit:
     """Slows down who tries tokens; an address with good ones is not held up by its own use."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._buckets = Buckets(*_STRANGERS, now)
+        self._trials: dict[Hashable, _Trials] = {}
 
-    def check(self, host: str) -> None:
-        """Raise 429 where too many wrong tokens came from ``host``."""
-        if self._buckets.level(_network(host)) < 1:
-            raise too_many((b"retry-after", b"1"))
+    @asynccontextmanager
+    async def trying(self, host: str) -> AsyncIterator[None]:
+        """Look up a token of ``host`` in the block; raises 429 where too many were wrong.
 
-    def wrong(self, host: str) -> None:
-        """A wrong token came from ``host``."""
-        self._buckets.take(_network(host))
+        One is taken before, and given back unless the token is wrong, so that those that come at
+        once count, too. What may be one too many waits for the outcome of those before it.
+        """
+        network = _network(host)
+        trials = self._trials.setdefault(network, _Trials())
+        trials.present += 1
+        try:
+            while self._buckets.take(network) < 0:
+                if not trials.running:
+                    raise too_many((b"retry-after", b"1"))
+                await trials.outcome()
+            trials.running += 1
+            good = True
+            try:
+                yield
+            except Unauthenticated:
+                good = False
+                raise
+            finally:
+                trials.running -= 1
+                if good:
+                    self._buckets.give(network)
+                trials.wake(len(trials.waiting) if not trials.running else int(good))
+        finally:
+            trials.present -= 1
+            if not trials.present:
+                del self._trials[network]
 
 
 def too_many(*headers: tuple[bytes, bytes]) -> RequestError:

@@ -99,6 +99,14 @@ def test_a_limit_that_is_none_is_refused(tmp_path: Path, value: str):
         Config.load({}, tmp_path)
 
 
+def test_replies_are_kept_for_a_day_or_longer(tmp_path: Path):
+    assert Config.load({}, tmp_path).idempotency_hours == 24
+    assert Config.load({"GUANXI_IDEMPOTENCY_HOURS": "72"}, tmp_path).idempotency_hours == 72
+    for value in ("0", "23.9", "8761"):
+        with pytest.raises(ConfigError, match=r"must be a number from 24 to 8760"):
+            Config.load({"GUANXI_IDEMPOTENCY_HOURS": value}, tmp_path)
+
+
 def test_networks_that_plugins_may_reach_are_checked(tmp_path: Path):
     assert Config.load({}, tmp_path).egress_allow == ()
     given = {"GUANXI_EGRESS_ALLOW": "10.1.2.0/24, ::1"}

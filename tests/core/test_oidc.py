@@ -159,6 +159,41 @@ async def test_while_the_issuer_is_away_known_keys_go_on(issuer: TestIssuer, clo
     await verifier.verify(issuer.token())
 
 
+async def test_nobody_with_a_known_key_waits_for_an_issuer_that_is_away(
+    issuer: TestIssuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier, fetch_keys = Verifier([configured(issuer)], clock), oidc.fetch_keys
+    await verifier.verify(issuer.token())
+    issuer.status = 500
+    clock.now += oidc.LIFETIME + 1
+    await verifier.verify(issuer.token())
+    begun, going = 0, asyncio.Event()
+
+    async def hanging(name: str) -> Any:
+        nonlocal begun
+        begun += 1
+        await going.wait()
+        return await fetch_keys(name)
+
+    monkeypatch.setattr(oidc, "fetch_keys", hanging)
+    old = issuer.token()
+    issuer.rotate("second")
+    new = issuer.token()
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            clock.now += oidc.PAUSE + 1
+            for _ in range(5):
+                await verifier.verify(old)
+                await asyncio.sleep(0)
+        assert begun == 1, "one attempt at a time"
+        waiting = asyncio.create_task(verifier.verify(new))
+        issuer.status = 200
+        going.set()
+        await waiting
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(old)
+
+
 async def test_who_gives_up_while_keys_are_fetched_takes_them_from_nobody(
     issuer: TestIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,11 +17,13 @@ import msgspec
 import pytest
 
 from figures import LONG, Figure
+from guanxi_core import turns
+from guanxi_core.config import Config
 from guanxi_core.database.connections import connect
 from guanxi_core.discovery import discover
 from guanxi_core.idempotency import forget_replies
 from guanxi_core.platform import Platform
-from guanxi_core.sealing import seal
+from guanxi_core.sealing import Sealer, seal
 from guanxi_core.verifying import verify
 from guanxi_customers import Customer, Customers
 from guanxi_graphql.asgi import Answer
@@ -42,9 +45,18 @@ TWO = """mutation Two($a: String!, $b: String!) {
 
 
 class Fickle(Plugin, name="fickle"):
-    """Verbs that fail."""
+    """Verbs that fail, or wait."""
 
     failing = False
+    begun: asyncio.Event
+    gate: asyncio.Event
+
+    @mutation()
+    async def linger(self, ctx: Context, code: str) -> Customer:
+        """Add a customer once the gate is open."""
+        Fickle.begun.set()
+        await Fickle.gate.wait()
+        return await ctx.add(Customer(code=code, name=code))
 
     @mutation()
     async def try_it(self, ctx: Context, code: str) -> Customer:
@@ -79,6 +91,7 @@ class Desk:
 @pytest.fixture
 async def desk(guanxi: Any) -> Desk:
     Fickle.failing = False
+    Fickle.begun, Fickle.gate = asyncio.Event(), asyncio.Event()
     return Desk(await guanxi(Customers(), Fickle()))
 
 
@@ -105,6 +118,53 @@ async def test_a_hundred_at_once_are_one(desk: Desk, figure: Figure) -> None:
         after = await desk.count("guanxi_audit"), await desk.count("guanxi_outbox")
         assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1]
     figure(8, "100 parallel, one key: 1 effect, equal replies", f"{ROUNDS} × 100: 1 effect, equal")
+
+
+LINGER = "mutation ($code: String!) { linger(code: $code) { customer { id } errors { code } } }"
+
+
+async def test_duplicates_that_wait_hold_nothing_that_others_need(desk: Desk) -> None:
+    whole = desk.app.platform
+    url, registry = whole.pool.url, whole.registry
+    async with await Platform.open(url, registry=registry, pool_size=2, deadline=None) as small:
+        access = await small.authenticate(await desk.app.token())
+        engine = Engine(small)
+        same = [
+            asyncio.create_task(engine.execute(access, LINGER, {"code": "S"}, key=b"same"))
+            for _ in range(20)
+        ]
+        try:
+            await Fickle.begun.wait()
+            for key in (b"other", None):
+                values = {"code": f"B {key!r}", "name": "Bob"}
+                async with asyncio.timeout(20):
+                    served = await engine.execute(access, CREATE, values, key=key)
+                assert data(served)["createCustomer"]["errors"] == []
+            assert not any(one.done() for one in same)
+        finally:
+            Fickle.gate.set()
+            replies = await asyncio.gather(*same)
+    assert len({reply.body for reply in replies}) == 1
+    assert sum(not reply.replayed for reply in replies) == 1
+    assert await desk.count("customers_customer") == 3
+    assert not small.turns._queues
+
+
+async def test_only_so_many_wait_for_one_key(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MOST", 3)
+    first = asyncio.create_task(desk.ask(b"same", LINGER, code="S"))
+    await Fickle.begun.wait()
+    more = [asyncio.create_task(desk.ask(b"same", LINGER, code="S")) for _ in range(8)]
+    refused = set()
+    while len(refused) < 5:
+        done, _ = await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
+        refused |= done
+        more = [one for one in more if one not in done]
+    assert [codes(one.result()) for one in refused] == [["LIMIT_EXCEEDED"]] * 5
+    Fickle.gate.set()
+    answers = {reply.body for reply in await asyncio.gather(first, *more)}
+    assert len(answers) == 1
+    assert not desk.app.platform.turns._queues
 
 
 @pytest.mark.parametrize(
@@ -203,6 +263,19 @@ async def test_queries_ignore_the_key_and_bad_keys_are_named(desk: Desk) -> None
     assert not codes(await desk.ask(b"!" * 255, code="C", name="Ada"))
 
 
+async def age(desk: Desk, database: ThrowAwayDatabase, key: str, by: dt.timedelta) -> None:
+    """Let a stored reply be older."""
+    owner = await connect(database.owner_url)
+    try:
+        aged = "SET at = now() - $3::interval WHERE tenant_id = $1 AND key = $2"
+        tenant = desk.app.tenant.id
+        await owner.execute("SELECT set_config('guanxi.tenant', $1, false)", str(tenant))
+        done = await owner.execute(f"UPDATE guanxi_idempotency {aged}", tenant, key, by)
+        assert done == "UPDATE 1"
+    finally:
+        await owner.close()
+
+
 async def test_replies_are_kept_for_a_day(
     desk: Desk, guanxi_database: ThrowAwayDatabase, figure: Figure
 ) -> None:
@@ -210,20 +283,26 @@ async def test_replies_are_kept_for_a_day(
     pool = desk.app.platform.pool
     await forget_replies(pool)
     assert await desk.count("guanxi_idempotency") == 1
-    owner = await connect(guanxi_database.owner_url)
-    try:
-        aged = "SET at = now() - interval '23 hours 59 minutes' WHERE tenant_id = $1"
-        tenant = desk.app.tenant.id
-        await owner.execute("SELECT set_config('guanxi.tenant', $1, false)", str(tenant))
-        done = await owner.execute(f"UPDATE guanxi_idempotency {aged}", tenant)
-        assert done == "UPDATE 1"
-    finally:
-        await owner.close()
+    await age(desk, guanxi_database, "k", dt.timedelta(hours=23, minutes=59))
     await forget_replies(pool)
     assert (await desk.ask(b"k", code="C", name="Ada")).replayed
     figure(8, "kept ≥ 24 h", "replayed after 23 h 59 min")
     await forget_replies(pool, dt.timedelta(0))
     assert await desk.count("guanxi_idempotency") == 0
+
+
+async def test_replies_are_kept_as_long_as_the_configuration_says(
+    desk: Desk, guanxi_database: ThrowAwayDatabase, tmp_path: Path
+) -> None:
+    for key, hours in ((b"old", 49), (b"young", 47)):
+        await desk.ask(key, code=f"C{hours}", name="Ada")
+        await age(desk, guanxi_database, key.decode(), dt.timedelta(hours=hours))
+    config = Config.load({"GUANXI_IDEMPOTENCY_HOURS": "48"}, tmp_path)
+    async with Sealer.serving(config, desk.app.platform.pool).working(), asyncio.timeout(30):
+        while await desk.count("guanxi_idempotency") == 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert (await desk.ask(b"young", code="C47", name="Ada")).replayed
+    assert not (await desk.ask(b"old", code="C49", name="Ada")).replayed
 
 
 async def test_the_headers(desk: Desk) -> None:

@@ -30,7 +30,7 @@ from guanxi_core.tenancy import create_tenant
 from guanxi_graphql.asgi import Answer
 from guanxi_graphql.execute.engine import Engine
 from guanxi_graphql.http import GraphQLEndpoint
-from guanxi_graphql.ratelimits import TokenLimit
+from guanxi_graphql.ratelimits import StrangerLimit, TokenLimit
 from guanxi_sdk import Unauthenticated
 from guanxi_sdk.testing.app import App
 from issuing import issuing
@@ -217,6 +217,35 @@ async def test_row_14_guessing_is_slow_and_holds_up_nobody_else(server: Server) 
     elsewhere = ASGITransport(server.endpoint, client=("192.0.2.8", 1))
     async with AsyncClient(transport=elsewhere, base_url="http://guanxi.test") as client:
         assert (await Server(server.app, client, server.endpoint).ask(fresh)).status_code == 200
+
+
+async def test_row_14_wrong_tokens_at_once_are_no_more_than_one_after_the_other(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many are on their way before the first turns out to be wrong."""
+    server.endpoint._strangers = StrangerLimit(lambda: 0.0)  # nothing is regained meanwhile
+    looked_up: list[str] = []
+    authenticate = server.app.platform.authenticate
+
+    async def counted(token: str) -> Any:
+        looked_up.append(token)
+        return await authenticate(token)
+
+    monkeypatch.setattr(server.app.platform, "authenticate", counted)
+    guesses = ["gx_" + secrets.token_urlsafe(32) for _ in range(200)]
+    statuses = [a.status_code for a in await asyncio.gather(*map(server.ask, guesses))]
+    assert (statuses.count(401), statuses.count(429)) == (20, 180)
+    assert len(looked_up) == 20
+    assert not server.endpoint._strangers._trials
+
+
+async def test_good_tokens_at_once_are_not_held_up(server: Server) -> None:
+    """As when a worker starts anew and all clients come back, from behind one proxy."""
+    server.endpoint._strangers = StrangerLimit(lambda: 0.0)
+    tokens = [await server.app.token([f"desk.{n}"]) for n in range(50)]
+    answers = await asyncio.gather(*map(server.ask, [*tokens, "gx_wrong"]))
+    assert [a.status_code for a in answers] == [200] * 50 + [401]
+    assert not server.endpoint._strangers._trials
 
 
 @pytest.mark.alone

@@ -52,7 +52,7 @@ async def _work(concurrency: int, place: tuple[str, int] | None) -> None:
             registry=guanxi.registry,
             pool_size=concurrency + 4,
         ) as platform,
-        watched(platform, Sealer(platform.pool), place, config.metrics_token),
+        watched(platform, Sealer.serving(config, platform.pool), place, config.metrics_token),
         Worker(platform, concurrency=concurrency).working(),
     ):
         structlog.get_logger("guanxi.worker").info("guanxi works", concurrency=concurrency)

@@ -34,9 +34,9 @@ class WritePlan:
 
     The statement answers one row, or none when the caller's stamp is stale: ``found``, whether the
     row to change is there for the caller; ``missing``, the attribute whose reference is not;
-    ``allowed``, whether the caller may write what would become of the row; and ``body``. With
-    ``payload`` the body is the payload's JSON; without, it is the UUID of the written row, and the
-    payload is to be read in the same transaction.
+    ``allowed``, whether the caller may write what would become of the row; ``id``, the UUID of the
+    written row; and ``body``. With ``payload`` the body is the payload's JSON; without, the payload
+    is to be read in the same transaction.
     """
 
     binding: Write
@@ -90,17 +90,17 @@ def compile_write(
     beside += custom_of(selections, model, attributes, data, new=verb == "create")
     if verb in ("archive", "restore"):
         data = _with_same(selections, verb, arguments, data, old)
+    body: Any = sa.null()
     payload = _answerable(selections, model, f"{verb.capitalize()}{model.info.name}Payload", nodes)
     if payload:
         scope = Scope(model, data, selections.policies)
         columns = _payload(selections, scope, verb, key, nodes)
-        body = sa.select(in_bytes(object_of(columns).expression)).select_from(scope.from_())
-    else:
-        body = sa.select(as_text(data.c.id))
+        answer = sa.select(in_bytes(object_of(columns).expression)).select_from(scope.from_())
+        body = answer.scalar_subquery()
     outcome = (sa.null(), sa.true()) if checks is None else (checks.missing, checks.allowed)
     statement = sa.select(
         found.label("found"), outcome[0].label("missing"), outcome[1].label("allowed"),
-        body.scalar_subquery().label("body"),
+        sa.select(as_text(data.c.id)).scalar_subquery().label("id"), body.label("body"),
     )  # fmt: skip
     statement = statement.add_cte(audit.cte("audit"), outbox.cte("outbox"), *beside)
     if condition is not None:

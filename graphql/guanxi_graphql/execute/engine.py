@@ -169,7 +169,11 @@ class Engine:
                 return _request_error([located(_STREAM, "METHOD_NOT_ALLOWED")])
             if read_only:
                 return _request_error([located("Mutations need POST.", "METHOD_NOT_ALLOWED")])
-            once = keyed(key, access, document, operation, variables) if key is not None else None
+            once = (
+                keyed(self._platform.turns, key, access, document, operation, variables)
+                if key is not None
+                else None
+            )
             mutations = Mutations(self._platform, schema, parsed, values, request, once)
             body = await mutations.run()
             parsed.answered = True

@@ -21,10 +21,13 @@ DOUBTFUL = (
 )
 #: What is told of a mutation field whose turn did not come.
 NOT_BEGUN = "What came before took too long: this was not begun."
+#: What is told instead of a result that cannot be read anew, where the caller does not see all.
+NOT_KEPT = "This was done; what it answered is not kept for those who do not see everything."
 
 __all__ = [
     "DOUBTFUL",
     "NOT_BEGUN",
+    "NOT_KEPT",
     "TOO_SLOW",
     "StaleAccess",
     "failed",

@@ -14,6 +14,7 @@ from guanxi_core.custom.keeping import OUTDATED
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in
 from guanxi_core.database.violations import refusal_of
 from guanxi_core.hooks import ask
+from guanxi_core.idempotency import StoredReply
 from guanxi_core.telemetry import traces
 from guanxi_core.telemetry.activity import CURRENT
 from guanxi_graphql.compile.arguments import plain
@@ -28,6 +29,7 @@ from guanxi_graphql.execute.encoding import encode
 from guanxi_graphql.execute.errors import (
     DOUBTFUL,
     NOT_BEGUN,
+    NOT_KEPT,
     TOO_SLOW,
     StaleAccess,
     failed,
@@ -35,12 +37,11 @@ from guanxi_graphql.execute.errors import (
     refusal,
     withheld,
 )
-from guanxi_graphql.execute.keyed import Keyed, errors_of
+from guanxi_graphql.execute.keyed import Keyed, errors_of, rows_of
+from guanxi_graphql.execute.payloads import Ids, Payload, ids_of, model_of, payload_name
 from guanxi_graphql.execute.splicing import Errors, Splicer
 from guanxi_graphql.schema.bindings import Ask, Schema, Write
-from guanxi_graphql.schema.build import payload_key
 from guanxi_sdk import Confidentiality, Conflict, Forbidden, NotFound, Refusal, Unauthenticated
-from guanxi_sdk._docs import camel, snake
 
 if TYPE_CHECKING:
     from guanxi_core.platform import Platform
@@ -125,17 +126,29 @@ class Mutations:
     ) -> bytes:
         """A field of a request with a key: done now, or answered as it was the first time."""
         before = len(self.errors)
+        told, self.secrets = self.secrets, {}
         try:
             async with keyed.field(step, self._transaction(_action(binding))) as reply:
                 if reply is not None:
-                    self.errors += errors_of(reply)
-                    return reply.body
+                    return await self._again(keyed, reply, key, nodes, binding)
                 body = await self._field(key, nodes, binding)
-                await keyed.keep(step, body, self.errors[before:])
+                anew = bool(self.secrets) or self._rights.limited
+                await keyed.keep(step, body, self.errors[before:], anew=anew)
             return body
         except PluginFailed as error:  # all is undone, the key included: it may be repeated
             self.errors.append(located(error.message, error.code, (key,)))
             return b"null"
+        finally:
+            self.secrets = told | self.secrets
+
+    async def _again(
+        self, keyed: Keyed, reply: StoredReply, key: str, nodes: Nodes, binding: Write | Ask
+    ) -> bytes:
+        """What was answered; of rows that are kept by their ids, what the caller may see now."""
+        if (rows := rows_of(reply)) is not None:
+            return await self._read(keyed.context, key, nodes, binding, rows.ids)
+        self.errors += errors_of(reply)
+        return reply.body
 
     async def _field(self, key: str, nodes: Nodes, binding: Write | Ask) -> bytes:
         try:
@@ -151,7 +164,7 @@ class Mutations:
             self.errors.append(located(error.message, error.code, (key,)))
             return b"null"
         except Refusal as error:
-            return self._refused(nodes, [error])
+            return self._payload(nodes).refused([error])
 
     # --- generated -----------------------------------------------------------------------------
 
@@ -169,7 +182,7 @@ class Mutations:
             if not wrong:
                 wrong = self._vetoes(binding, values)
             if wrong:
-                return self._refused(nodes, wrong)
+                return self._payload(nodes).refused(wrong)
             variables = {**variables, VALUES: values}
         arguments = plan.statement.arguments(variables, self._request)
         self.errors += [withheld(w.message, w.path) for w in plan.withheld]
@@ -184,7 +197,7 @@ class Mutations:
                 raise self._violation(error, binding) from error
             finally:
                 pool.give(connection)
-            body = bytes(self._outcome(row))
+            body = bytes(self._outcome(row)["body"])
             self._platform.bell.ring(self._request.access.installation)
             return body
         async with self._context(binding) as ctx:
@@ -193,9 +206,13 @@ class Mutations:
                 row = await connection.fetchrow(plan.statement.sql, *arguments)
             except asyncpg.PostgresError as error:
                 raise self._violation(error, binding) from error
+            outcome = self._outcome(row)
+            identity = UUID(outcome["id"])
+            if self._keyed is not None:
+                self._keyed.shows(identity)
             if plan.payload:
-                return bytes(self._outcome(row))
-            return await self._payload(ctx, key, nodes, binding, UUID(self._outcome(row)))
+                return bytes(outcome["body"])
+            return await self._read(ctx, key, nodes, binding, identity)
 
     def _plan(self, key: str, nodes: Nodes, binding: Write) -> WritePlan:
         has_token = self._request.access.caller.token_id is not None
@@ -240,7 +257,7 @@ class Mutations:
     def _outcome(row: Any) -> Any:
         if row is None:
             raise StaleAccess
-        if row["body"] is None:
+        if row["id"] is None:
             if not row["found"]:
                 raise NotFound
             if row["missing"]:
@@ -248,25 +265,7 @@ class Mutations:
             if not row["allowed"]:
                 raise Refusal(None, "This is beyond what you may write.", code="FORBIDDEN")
             raise Conflict
-        return row["body"]
-
-    async def _payload(
-        self, ctx: Any, key: str, nodes: Nodes, binding: Write, identity: UUID
-    ) -> bytes:
-        """The payload of a write whose answer needs the rows as they are now."""
-        model = binding.model
-        name = camel(snake(model.info.name))
-        splicer = self._splicer(ctx)
-        payload: dict[str, Any] = {}
-        for part, same in self._parts(nodes).items():
-            if same[0].name.value == name:
-                rows = await splicer.rows(model, same, [identity], (key, part))
-                payload[part] = rows.get(str(identity))
-            else:
-                payload[part] = self._fixed(nodes, same, [])
-        self.errors += splicer.errors
-        self.secrets |= splicer.secrets
-        return encode(payload)
+        return row
 
     # --- contributed ---------------------------------------------------------------------------
 
@@ -316,19 +315,44 @@ class Mutations:
         self, ctx: Any, key: str, nodes: Nodes, binding: Ask, result: Any, errors: Errors
     ) -> bytes:
         splicer = self._splicer(ctx)
-        payload: dict[str, Any] = {}
-        name = None if binding.returns.kind == "nothing" else payload_key(binding.returns)
-        for part, same in self._parts(nodes).items():
-            if same[0].name.value == name:
-                step = Step((), part, binding, {}, (), tuple(same))
-                [payload[part]] = await splicer.shaped(step, [result], (key, part))
-            else:
-                payload[part] = self._fixed(nodes, same, [])
+
+        async def shown(part: str, same: Nodes) -> Any:
+            step = Step((), part, binding, {}, (), tuple(same))
+            [value] = await splicer.shaped(step, [result], (key, part))
+            if self._keyed is not None:
+                self._keyed.shows(ids_of(binding, result))
+            return value
+
+        body = await self._payload(nodes).filled(payload_name(binding), shown)
         errors += splicer.errors
         self.secrets |= splicer.secrets
-        return encode(payload)
+        return body
 
     # --- payloads ------------------------------------------------------------------------------
+
+    def _payload(self, nodes: Nodes) -> Payload:
+        return Payload(self._selections(), nodes)
+
+    async def _read(
+        self, ctx: Any, key: str, nodes: Nodes, binding: Write | Ask, ids: Ids
+    ) -> bytes:
+        """The payload of a mutation whose answer needs the rows as they are now."""
+        splicer = self._splicer(ctx)
+        model = model_of(binding)
+
+        async def shown(part: str, same: Nodes) -> Any:
+            if model is None:
+                self.errors.append(located(NOT_KEPT, "NOT_KEPT", (key, part)))
+                return None
+            asked = ids if isinstance(ids, list) else [] if ids is None else [ids]
+            rows = await splicer.rows(model, same, asked, (key, part))
+            found = [rows[name] for one in asked if (name := str(one)) in rows]
+            return found if isinstance(ids, list) else found[0] if found else None
+
+        body = await self._payload(nodes).filled(payload_name(binding), shown)
+        self.errors += splicer.errors
+        self.secrets |= splicer.secrets
+        return body
 
     def _context(self, binding: Write | Ask) -> Any:
         """A transaction, or the part of the running one that is undone when the field fails."""
@@ -347,27 +371,6 @@ class Mutations:
             return await connection.fetchval(sql, *arguments)
 
         return Splicer(self._schema, self._document, self._variables, self._request, ctx, fetch)
-
-    def _parts(self, nodes: Nodes) -> dict[str, list[FieldNode]]:
-        return self._selections().collect(_payload_type(nodes[0]), [n.selection_set for n in nodes])
-
-    def _fixed(self, nodes: Nodes, same: Nodes, errors: Sequence[Refusal]) -> Any:
-        """`errors` and `__typename` of a payload; null for its result."""
-        field = same[0].name.value
-        if field == "__typename":
-            return _payload_type(nodes[0])
-        if field != "errors":
-            return None
-        parts = self._selections().collect("UserError", [n.selection_set for n in same])
-        return [
-            {name: _error_part(error, inner[0].name.value) for name, inner in parts.items()}
-            for error in errors
-        ]
-
-    def _refused(self, nodes: Nodes, errors: Sequence[Refusal]) -> bytes:
-        return encode(
-            {part: self._fixed(nodes, same, errors) for part, same in self._parts(nodes).items()}
-        )
 
 
 def _action(binding: Write | Ask) -> str | None:
@@ -395,16 +398,3 @@ def _located(error: BaseException, key: str) -> dict[str, Any]:
         return located(TOO_SLOW, "TIMEOUT", (key,))
     _log.error("a mutation failed", exc_info=error)
     return located("Internal error.", "INTERNAL", (key,))
-
-
-def _payload_type(node: FieldNode) -> str:
-    name = node.name.value
-    return f"{name[0].upper()}{name[1:]}Payload"
-
-
-def _error_part(error: Refusal, name: str) -> Any:
-    if name == "__typename":
-        return "UserError"
-    if name == "path":
-        return camel(error.path) if error.path else None
-    return error.code if name == "code" else error.message
