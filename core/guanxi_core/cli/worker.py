@@ -54,7 +54,7 @@ async def _work(concurrency: int, place: tuple[str, int] | None) -> None:
             pool_size=concurrency + 4,
         ) as platform,
         watched(platform, Sealer(platform.pool), config, place),
-        Worker(platform, concurrency=concurrency).working(),
+        Worker(platform, concurrency=concurrency, watchdog=config.watchdog).working(),
     ):
         structlog.get_logger("guanxi.worker").info("guanxi works", concurrency=concurrency)
         await stopped.wait()
