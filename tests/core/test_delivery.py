@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 from with_deliveries import Parcel, ParcelMoved, Parcels, ParcelSwapped, Trace
 
 from guanxi_core.delivery import queue
+from guanxi_sdk import GuanxiError, Invalid, Refusal
 
 
 @pytest.fixture
@@ -152,6 +153,29 @@ async def test_a_failing_handler_leaves_nothing_and_dies_after_ten_attempts(app,
     assert await traces(app, "track") == [2, 1]
     again = await app.graphql(replay, **given)
     assert again["replayDelivery"]["errors"] == [{"code": "CONFLICT", "path": "id"}]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Invalid("name", "Ada Lovelace is taken"), "Invalid (INVALID)"),
+        (Refusal(None, "Ada Lovelace is out", code="AWAY"), "Refusal (AWAY)"),
+        (Refusal(None, "Away", code="Ada Lovelace is out"), "Refusal"),
+        (GuanxiError("Ada Lovelace"), "GuanxiError"),
+    ],
+)
+async def test_the_error_that_is_kept_tells_the_kind_only(app, error, told):
+    def fail(number, attempt):
+        raise error
+
+    with_deliveries.behaviour["track"] = fail
+    await move(app, uuid7(), 1)
+    await app.deliver()
+    listed = await app.graphql("{ deliveries { edges { node { handler error } } } }")
+    found = [edge["node"] for edge in listed["deliveries"]["edges"]]
+    errors = {node["handler"]: node["error"] for node in found}
+    assert errors["hurry"] is None
+    assert errors["track"].startswith(f"{told}: see the server's log for delivery ")
 
 
 async def test_a_slow_handler_is_cut_at_its_deadline(app):
