@@ -34,7 +34,7 @@ _SUBSCRIPTIONS: Final = "guanxi_core.subscriptions"
 #: Stands for all handlers of a plugin that cannot run at the moment.
 ANY: Final = "*"
 
-#: A worker shares this lock with nobody else, and loses it with its process.
+#: A worker holds this lock while it is there, and loses it with its process.
 _WORKER: Final = "hashtextextended('guanxi.worker.' || ({})::text, 0)"
 ATTEND: Final = f"SELECT pg_advisory_lock_shared({_WORKER.format('$1::uuid')})"
 #: Whether the worker that claimed a delivery is gone; nobody holds the lock of none.
