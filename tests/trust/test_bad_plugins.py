@@ -320,9 +320,12 @@ async def test_what_blocks_holds_up_other_tenants_only_until_it_is_off(app: App)
 
 
 @pytest.mark.alone
-async def test_other_tenants_do_not_notice(app: App, figure: Figure) -> None:
+async def test_other_tenants_do_not_notice(
+    app: App, figure: Figure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The long form compares the 99th percentile, the short one the 90th of few requests."""
     platform = app.platform
+    monkeypatch.setattr(breakers.log, "disabled", True)  # pytest renders tracebacks whole
     await app.add(Card(title="one"))
     other = await neighbour(app)
     expected = {"cards": {"edges": [{"node": NODE}]}}
@@ -350,7 +353,8 @@ async def test_other_tenants_do_not_notice(app: App, figure: Figure) -> None:
         return sorted(times)[len(times) * (99 if LONG else 90) // 100 - 1]
 
     usual = max(await worst("behaves"), 0.01)
-    faults = IN_FIELDS if LONG else ("raises", "sleeps")
+    alone = ("keeps its context",)  # which would be that of another request that still runs
+    faults = [f for f in IN_FIELDS if f not in alone] if LONG else ["raises", "sleeps"]
     ratios = {}
     for fault in faults:
         ratios[fault] = await worst(fault) / usual
