@@ -25,7 +25,7 @@ from guanxi_core.limits import Ceiling
 from guanxi_core.outbox import report_of
 from guanxi_core.policies import RowPolicies
 from guanxi_core.recording import record
-from guanxi_core.session import TenantSession
+from guanxi_core.session import SessionRefused, TenantSession
 from guanxi_core.system_tables import audit_table
 from guanxi_sdk import (
     Caller,
@@ -125,7 +125,9 @@ class TransactionContext:
 
     @property
     def db(self) -> TenantSession:
-        """The session bound to the tenant."""
+        """The session bound to the tenant, while the transaction lasts."""
+        if self._session.sync_session.ended:
+            raise SessionRefused("this context has ended with its transaction: keep none.")
         return self._session
 
     @property
@@ -198,17 +200,17 @@ class TransactionContext:
                 "", f"the event {type(event).__name__} is declared by no enabled plugin: "
                 "name it in events=[…] of the manifest.",
             )  # fmt: skip
-        self._session.sync_session.journal.entries.append(report_of(event))
+        self.db.sync_session.journal.entries.append(report_of(event))
 
     async def add(self, row: M) -> M:
         """Insert ``row`` into the caller's tenant; its id is set on return."""
-        self._session.add(row)
+        self.db.add(row)
         await self._session.flush()
         return row
 
     async def get(self, model: type[M], id: UUID, *, path: str = "id") -> M:
         """Fetch one row, or raise :class:`NotFound` for the argument ``path``."""
-        row = (await self._session.scalars(sa.select(model).where(model.id == id))).one_or_none()
+        row = (await self.db.scalars(sa.select(model).where(model.id == id))).one_or_none()
         if row is None:
             raise NotFound(path)
         return row
@@ -217,17 +219,17 @@ class TransactionContext:
         self, model: type[Model], condition: sa.ColumnElement[bool], **values: Any
     ) -> int:
         """Change all rows that meet ``condition``; returns how many. Counts versions, audits."""
-        return await bulk.update_where(self._session, self.origin, model, condition, values)
+        return await bulk.update_where(self.db, self.origin, model, condition, values)
 
     async def delete_where(self, model: type[Model], condition: sa.ColumnElement[bool]) -> int:
         """Delete all rows that meet ``condition``; returns how many, and the audit once."""
-        return await bulk.delete_where(self._session, model, condition)
+        return await bulk.delete_where(self.db, model, condition)
 
     async def save_many(
         self, model: type[Model] | type[Extension], rows: Sequence[Mapping[str, Any]]
     ) -> int:
         """Insert or update by ``id`` in one statement per chunk, with one audit record each."""
-        return await bulk.save_many(self._session, self.origin, model, rows)
+        return await bulk.save_many(self.db, self.origin, model, rows)
 
     def tell_once(self, secret: str) -> None:
         """Say that only this answer tells ``secret``; a stored reply has null in its place."""
@@ -248,7 +250,7 @@ class TransactionContext:
 
     async def raw(self) -> Any:
         """asyncpg's connection, inside this transaction and after a flush, for the core's plans."""
-        await self._session.flush()
+        await self.db.flush()
         connection = await self._session.core_connection()
         return connection.connection.driver_connection
 

@@ -18,7 +18,7 @@ from guanxi_core.database.outages import DatabaseUnavailable
 from guanxi_core.database.pool import TenantPool
 from guanxi_core.erasing.blanks import ERASED
 from guanxi_core.telemetry import metrics
-from guanxi_sdk import Refusal
+from guanxi_core.telemetry.errors import kind_of
 
 _OFTEN: Final = 0.25  # seconds between two reports of progress
 _ALIVE: Final = 1.0  # seconds between two signs of life, which tell of progress too
@@ -116,5 +116,5 @@ async def _end(job: RunningJob, alive: "asyncio.Task[None]", error: BaseExceptio
     alive.cancel()
     await asyncio.gather(alive, return_exceptions=True)
     if error is not None:
-        job.message = str(error) if isinstance(error, Refusal) else "It failed and was undone."
+        job.message = f"It failed and was undone: {kind_of(error)}."
     await job.report("done" if error is None else "failed")

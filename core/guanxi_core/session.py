@@ -63,12 +63,15 @@ class GuardedSession(Session):
         **options: Any,
     ) -> None:
         options["expire_on_commit"] = False
+        options["close_resets_only"] = False  # what is kept of it opens no transaction any more
         super().__init__(**options)
         self.tenant_id = tenant_id
         self.journal = Journal()
         #: What the caller may see; None for callers who may see every row.
         self.policies: RowPolicies | None = None
         self.finishing = False
+        #: Whether its transaction ends, and has ended, without there being another.
+        self.ending = self.ended = False
         #: What the database refused in this transaction, which can only be undone since then.
         self.failure: Exception | None = None
         self._engine = bind
@@ -100,6 +103,14 @@ class GuardedSession(Session):
                 super().commit()
         finally:
             self.finishing = False
+
+    def close(self) -> None:
+        """Undo what was not committed; for good only when the transaction is over."""
+        if self.ending:
+            super().close()
+            self.ended = True
+        else:
+            self.reset()
 
     def execute(self, *arguments: Any, **keywords: Any) -> Any:
         """Execute; what the database refuses comes back as a refusal."""
@@ -153,6 +164,11 @@ class TenantSession(AsyncSession):
         **options: Any,
     ) -> None:
         super().__init__(bind, tenant_id=tenant_id, on_begin=on_begin, **options)
+
+    async def __aexit__(self, *raised: Any) -> None:
+        """Close for good."""
+        self.sync_session.ending = True
+        await super().__aexit__(*raised)
 
     async def connection(self, *_: Any, **__: Any) -> NoReturn:
         """Refused: a connection knows neither models nor versions nor audit."""

@@ -221,7 +221,9 @@ class Service:
         self._endpoint.open(platform, Engine(platform))
         stack.push_async_callback(self._endpoint.close)
         if self._worker:
-            await stack.enter_async_context(Worker(platform).working())
+            await stack.enter_async_context(
+                Worker(platform, watchdog=self._config.watchdog).working()
+            )
 
     async def readiness(self) -> str | None:
         """Whether the database answers and its tables are what this code expects."""

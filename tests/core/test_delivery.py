@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from uuid import uuid4
 
 import pytest
 import with_deliveries
@@ -9,6 +10,7 @@ from uuid_utils.compat import uuid7
 from with_deliveries import Parcel, ParcelMoved, Parcels, ParcelSwapped, Trace
 
 from guanxi_core.delivery import queue
+from guanxi_sdk import GuanxiError, Invalid, Refusal
 
 
 @pytest.fixture
@@ -153,6 +155,29 @@ async def test_a_failing_handler_leaves_nothing_and_dies_after_ten_attempts(app,
     assert again["replayDelivery"]["errors"] == [{"code": "CONFLICT", "path": "id"}]
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Invalid("name", "Ada Lovelace is taken"), "Invalid (INVALID)"),
+        (Refusal(None, "Ada Lovelace is out", code="AWAY"), "Refusal (AWAY)"),
+        (Refusal(None, "Away", code="Ada Lovelace is out"), "Refusal"),
+        (GuanxiError("Ada Lovelace"), "GuanxiError"),
+    ],
+)
+async def test_the_error_that_is_kept_tells_the_kind_only(app, error, told):
+    def fail(number, attempt):
+        raise error
+
+    with_deliveries.behaviour["track"] = fail
+    await move(app, uuid7(), 1)
+    await app.deliver()
+    listed = await app.graphql("{ deliveries { edges { node { handler error } } } }")
+    found = [edge["node"] for edge in listed["deliveries"]["edges"]]
+    errors = {node["handler"]: node["error"] for node in found}
+    assert errors["hurry"] is None
+    assert errors["track"].startswith(f"{told}: see the server's log for delivery ")
+
+
 async def test_a_slow_handler_is_cut_at_its_deadline(app):
     with_deliveries.behaviour["arrive"] = lambda number, attempt: asyncio.sleep(5)
     await move(app, uuid7(), -1)
@@ -176,7 +201,7 @@ async def test_a_lost_claim_comes_back_and_its_late_holder_changes_nothing(app):
     installation = await app.platform.installation(app.tenant)
     async with pool.connection(app.tenant.id) as connection:
         await queue.relay(connection, app.tenant.id, installation.edition, [])
-        lost = await queue.claim(connection, app.tenant.id, 0)
+        lost = await queue.claim(connection, app.tenant.id, uuid4(), 0)
     assert len(lost) == 2
     assert await app.deliver() == 2
     async with pool.connection(app.tenant.id) as connection:
@@ -184,7 +209,81 @@ async def test_a_lost_claim_comes_back_and_its_late_holder_changes_nothing(app):
             with pytest.raises(queue.LostClaim):
                 await queue.finish(connection, one)
     assert await traces(app, "track") == [1]
-    assert {row["attempts"] for row in await deliveries(app)} == {2}
+    assert {(row["attempts"], row["hangs"]) for row in await deliveries(app)} == {(2, 0)}
+
+
+async def claimed(app, worker):
+    """Hand on what is new, and claim what may be had."""
+    installation = await app.platform.installation(app.tenant)
+    async with app.platform.pool.connection(app.tenant.id) as connection:
+        await queue.relay(connection, app.tenant.id, installation.edition, [])
+        return await queue.claim(connection, app.tenant.id, worker, 30)
+
+
+async def outlive(app, seconds):
+    """Let the claims have run out ``seconds`` ago."""
+    async with app.platform.pool.connection(app.tenant.id) as connection:
+        await connection.execute(
+            "UPDATE guanxi_delivery SET due_at = now() - make_interval(secs => $2) "
+            "WHERE tenant_id = $1 AND status = 'running'", app.tenant.id, seconds
+        )  # fmt: skip
+
+
+async def test_a_claim_is_left_to_a_worker_that_is_there_until_its_watchdog_ends_it(app):
+    worker = uuid4()
+    await move(app, uuid7(), 1)
+    async with app.platform.pool.connection(None) as there:
+        await there.execute(queue.ATTEND, worker)
+        assert len(await claimed(app, worker)) == 2
+        for seconds in (1, 34):
+            await outlive(app, seconds)
+            assert await app.deliver() == 0
+        await outlive(app, 36)
+        assert await app.deliver() == 2
+        await there.execute("SELECT pg_advisory_unlock_all()")
+    assert {row["hangs"] for row in await deliveries(app)} == {1}
+    await move(app, uuid7(), 2)
+    assert len(await claimed(app, worker)) == 2
+    await outlive(app, 1)
+    assert await app.deliver() == 2  # it is gone, and that takes no patience
+
+
+async def test_what_was_claimed_by_a_worker_that_hung_comes_one_at_a_time(app):
+    for number in range(3):
+        await move(app, uuid7(), number)
+    assert len(await claimed(app, uuid4())) == 6
+    await outlive(app, 40)
+    async with app.platform.pool.connection(app.tenant.id) as connection:
+        await queue.recover(connection, app.tenant.id, 30, 60)
+        [first] = await claimed(app, uuid4())
+        assert await claimed(app, uuid4()) == []
+        await move(app, uuid7(), 3)
+        assert len(await claimed(app, uuid4())) == 2  # others do not wait for it
+        await queue.finish(connection, first)
+        [second] = await claimed(app, uuid4())
+    assert second.id != first.id
+
+
+async def test_a_delivery_that_workers_hang_with_pauses_and_is_given_up(app):
+    await move(app, uuid7(), 1, 2)
+    [lost, _] = await claimed(app, uuid4())
+    for hangs in (1, 2, 3):
+        await outlive(app, 40)
+        async with app.platform.pool.connection(app.tenant.id) as connection:
+            await queue.recover(connection, app.tenant.id, 30, 60)
+            due = await connection.fetchval(
+                "SELECT due_at - now() FROM guanxi_delivery WHERE tenant_id = $1 AND id = $2",
+                app.tenant.id, lost.id,
+            )  # fmt: skip
+        assert (due.total_seconds() > 60) == (hangs == 2)
+        await hasten(app)
+        while hangs < 3 and lost.id not in [one.id for one in await claimed(app, uuid4())]:
+            await hasten(app)
+    dead, held = (row for row in await deliveries(app, handler=lost.handler))
+    assert (dead["status"], dead["error"]) == (
+        "dead", "3 workers hung and were lost while they ran it.",
+    )  # fmt: skip
+    assert held["status"] == "waiting"  # a dead one holds nobody back
 
 
 async def test_what_ends_its_process_dies_alone(app):
@@ -195,14 +294,14 @@ async def test_what_ends_its_process_dies_alone(app):
     installation = await app.platform.installation(app.tenant)
     async with pool.connection(app.tenant.id) as connection:
         await queue.relay(connection, app.tenant.id, installation.edition, [])
-        lost = await queue.claim(connection, app.tenant.id, 0)
+        lost = await queue.claim(connection, app.tenant.id, uuid4(), 0)
         assert len(lost) == 8
         for _ in range(10):  # the first of them ends each process that has it, and what is beside
-            claimed = await queue.claim(connection, app.tenant.id, 0)
+            claimed = await queue.claim(connection, app.tenant.id, uuid4(), 0)
             while claimed and lost[0].id not in [one.id for one in claimed]:
                 for one in claimed:
                     await queue.finish(connection, one)
-                claimed = await queue.claim(connection, app.tenant.id, 0)
+                claimed = await queue.claim(connection, app.tenant.id, uuid4(), 0)
             assert [one.id for one in claimed] == [lost[0].id]
     rows = {row["id"]: row for row in await deliveries(app)}
     assert rows.pop(lost[0].id)["attempts"] == 11

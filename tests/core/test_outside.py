@@ -146,7 +146,9 @@ class TestOutside:
         await app.deliver()
         assert with_strangers.told == [1]
 
-    async def test_a_crash_after_telling_tells_again(self, app):
+    async def test_a_crash_after_telling_tells_again(self, app, monkeypatch):
+        monkeypatch.setattr(queue, "pause", lambda attempt: 60.0)  # until it is hastened
+
         def crash(number):
             if len(with_strangers.told) == 1:
                 raise SystemExit

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import with_misbehaviour
 from with_misbehaviour import FAULTS, SLOW_FAULTS, Card, Desk, Misbehaviour, Obliging
 
 from figures import LONG, Figure
@@ -54,6 +55,7 @@ async def begin(app: App, place: str, fault: str) -> Misbehaviour:
     app.platform.deadline = 0.15 if fault in LATE else 5
     plugin = await bad_plugin(app)
     plugin.fault, plugin.calls = (place, fault), 0
+    with_misbehaviour.kept.clear()
     return plugin
 
 
@@ -105,7 +107,10 @@ async def test_a_veto_that_cannot_be_heard_stops_the_write(app: App, figure: Fig
 
 FIELD = "{ cards { edges { node { title length good loud bad } } } }"
 NODE = {"title": "one", "length": 3, "good": "good", "loud": "ONE!", "bad": None}
-FEW = ["exits", "errs in type", "asks without tenant", "sleeps", "waits for the database"]
+FEW = [
+    "exits", "errs in type", "asks without tenant", "sleeps", "waits for the database",
+    "keeps its context", "leaves a task behind",
+]  # fmt: skip
 IN_FIELDS = [*(f for f in FAULTS if f not in ("blocks", "closes", "changes")), *SLOW_FAULTS]
 
 
@@ -152,6 +157,30 @@ async def test_queries_and_mutations_fail_alone_and_undo_what_they_did(
         assert sum(app.platform.breakers.failures.values()) == FAILURES
     assert (await app.graphql("{ cards { totalCount } }"))["cards"] == {"totalCount": 0}
     figure(7, MATRIX, f"faults in queries and mutations, off after {FAILURES}")
+
+
+@pytest.mark.parametrize("place", ["query", "mutation", "field"])
+async def test_what_is_left_of_a_call_can_do_nothing_and_holds_nothing(
+    app: App, place: str, figure: Figure
+) -> None:
+    """Neither a task that goes on nor a context that was kept opens a transaction again."""
+    await app.add(Card(title="one"))
+    with_misbehaviour.refused.clear()
+    await begin(app, place, "leaves a task behind")
+    document = {
+        "query": "{ badQuery }", "field": FIELD,
+        "mutation": 'mutation { badMutation(title: "no") { result } }',
+    }[place]  # fmt: skip
+    await app.execute(document)
+    while with_misbehaviour.lingering:
+        await with_misbehaviour.lingering.pop()
+    told = [str(error) for error in with_misbehaviour.refused]
+    assert len(told) == 3
+    assert all("has ended with its transaction" in text for text in told[:2])
+    assert "permanently closed" in told[2]
+    assert app.platform.connections()["plugins"].used == 0
+    assert [card.title for card in await app.all(Card)] == ["one"]
+    figure(7, MATRIX, "contexts that were kept are refused")
 
 
 IN_MUTATION = 'mutation { createCard(input: { title: "one" }) { card { title loud bad good } } }'
@@ -268,16 +297,37 @@ async def test_a_new_worker_goes_on_where_one_that_is_gone_switched_off(app: App
     assert seen["pluginStates"]["edges"] == [{"node": {"state": "CLOSED"}}]
 
 
+async def neighbour(app: App) -> App:
+    """Another tenant with the same plugins, of which none has a fault, and with the same card."""
+    tenant = await create_tenant(app.platform.pool, f"other-{app.tenant.name}")
+    for name in ("desk", "obliging", "misbehaviour"):
+        await set_plugin(app.platform.pool, tenant, name, True)
+    other = App(app.platform, tenant, app.clock)
+    await other.add(Card(title="one"))
+    return other
+
+
+async def test_what_blocks_holds_up_other_tenants_only_until_it_is_off(app: App) -> None:
+    """It cannot be interrupted, so they wait for it, five times; their answers are right."""
+    await app.add(Card(title="one"))
+    other = await neighbour(app)
+    plugin = await begin(app, "field", "blocks")
+    app.platform.deadline = 0.1
+    for _ in range(FAILURES + 2):
+        _, answer = await asyncio.gather(app.execute(FIELD), other.graphql("{ badQuery }"))
+        assert answer == {"badQuery": "fine"}
+    assert plugin.calls == FAILURES
+
+
 @pytest.mark.alone
-async def test_other_tenants_do_not_notice(app: App, figure: Figure) -> None:
+async def test_other_tenants_do_not_notice(
+    app: App, figure: Figure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The long form compares the 99th percentile, the short one the 90th of few requests."""
     platform = app.platform
+    monkeypatch.setattr(breakers.log, "disabled", True)  # pytest renders tracebacks whole
     await app.add(Card(title="one"))
-    tenant = await create_tenant(platform.pool, f"other-{app.tenant.name}")
-    for name in ("desk", "obliging", "misbehaviour"):
-        await set_plugin(platform.pool, tenant, name, True)
-    other = App(platform, tenant, app.clock)
-    await other.add(Card(title="one"))
+    other = await neighbour(app)
     expected = {"cards": {"edges": [{"node": NODE}]}}
 
     async def worst(fault: str) -> float:
@@ -288,6 +338,7 @@ async def test_other_tenants_do_not_notice(app: App, figure: Figure) -> None:
 
         async def load() -> None:
             while not stop:
+                platform.breakers = Breakers(platform.breakers.on_change)  # it is never off
                 await app.execute(FIELD)
                 await asyncio.sleep(0.01)
 
@@ -302,7 +353,8 @@ async def test_other_tenants_do_not_notice(app: App, figure: Figure) -> None:
         return sorted(times)[len(times) * (99 if LONG else 90) // 100 - 1]
 
     usual = max(await worst("behaves"), 0.01)
-    faults = IN_FIELDS if LONG else ("raises", "sleeps")
+    alone = ("keeps its context",)  # which would be that of another request that still runs
+    faults = [f for f in IN_FIELDS if f not in alone] if LONG else ["raises", "sleeps"]
     ratios = {}
     for fault in faults:
         ratios[fault] = await worst(fault) / usual

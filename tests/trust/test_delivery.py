@@ -22,6 +22,10 @@ from guanxi_sdk.testing import Boot, Clock
 from guanxi_sdk.testing.databases import ThrowAwayDatabase
 
 SCRIPT = Path(__file__).with_name("delivering.py")
+HANGING = Path(__file__).with_name("hanging.py")
+DEAD = """{ deliveries(where: { status: { eq: DEAD } }) {
+    edges { node { id event handler attempts error } } } }"""
+REPLAY = "mutation ($id: ID!) { replayDelivery(id: $id) { delivery { status } } }"
 HANDLERS = ("track", "hurry")
 
 
@@ -58,6 +62,11 @@ async def counted(app, handler):
             .order_by(Trace.created_at, Trace.id)
         )
         return list(found)
+
+
+async def dead_letters(app):
+    found = (await app.graphql(DEAD))["deliveries"]["edges"]
+    return [edge["node"] for edge in found]
 
 
 async def until_delivered(app, count, seconds=30):
@@ -133,6 +142,48 @@ async def test_no_acknowledged_event_is_lost_when_its_process_is_killed(
         4, "of 200 × kill -9: 0 acknowledged lost, audit verifies",
         f"{attempt + 1} workers killed, {len(acknowledged)} events acknowledged, 0 lost",
     )  # fmt: skip
+
+
+@pytest.mark.timeout(240)
+async def test_what_hangs_its_worker_takes_three_down_and_nobody_else_with_it(
+    guanxi, monkeypatch, figure
+):
+    """Row 9: each of its workers is ended and replaced; all other events are delivered."""
+    monkeypatch.setattr(with_deliveries, "behaviour", {})
+    app = await guanxi(Parcels())
+    fatal, count, unlucky = 7, 30, uuid7()
+    for number in range(count):
+        async with app.context() as ctx:  # the last one waits behind the one that hangs
+            parcel = unlucky if number in (fatal, count - 1) else uuid7()
+            ctx.emit(ParcelMoved(parcel_id=parcel, number=number))
+    command = [sys.executable, str(HANGING), app.platform.pool.url, str(fatal), "2"]
+    lost = []
+    while not await dead_letters(app):
+        running = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
+        ended = asyncio.create_task(running.wait())
+        try:
+            while not (ended.done() or await dead_letters(app)):
+                await asyncio.wait([ended], timeout=0.1)
+            if ended.done():
+                lost.append(running.returncode)
+        finally:
+            if not ended.done():
+                running.kill()
+            await ended
+    assert lost == [70, 70, 70]
+    [letter] = await dead_letters(app)
+    assert (letter["event"], letter["handler"], letter["attempts"]) == ("ParcelMoved", "track", 3)
+    assert letter["error"] == "3 workers hung and were lost while they ran it."
+    with process(app):
+        await until_delivered(app, count - 1)
+    assert sorted(await counted(app, "track")) == [n for n in range(count) if n != fatal]
+    assert sorted(await counted(app, "hurry")) == list(range(count))
+    assert await app.graphql(REPLAY, id=letter["id"]) == {
+        "replayDelivery": {"delivery": {"status": "WAITING"}}
+    }
+    await app.deliver()
+    assert (await counted(app, "track"))[-1] == fatal
+    figure(9, "an event that hangs its worker", f"{len(lost)} workers lost, 0 other events")
 
 
 @pytest.mark.parametrize("seed", range(100 if LONG else 3))

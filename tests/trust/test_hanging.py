@@ -9,9 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from databases import Scratch
 from figures import LONG, Figure
+from guanxi_core.database.pool import TenantPool
 from guanxi_core.heart import Heart
-from serving import install, new_home, run, serving, wait_for
+from guanxi_core.tenancy import find_tenant
+from serving import GUANXI, environment, install, new_home, run, serving, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no embedded server on Windows")
 
@@ -20,8 +23,18 @@ PLUGIN = '''
 import guanxi_sdk
 
 
-class Hang(guanxi_sdk.Plugin, name="hang"):
+class Hung(guanxi_sdk.Event):
+    """Somebody is to hang."""
+
+
+class Hang(guanxi_sdk.Plugin, name="hang", events=[Hung]):
     """Hangs when asked to."""
+
+    @guanxi_sdk.on(Hung)
+    async def linger(self, ctx: guanxi_sdk.Context, event: Hung) -> None:
+        """Never come back."""
+        while True:
+            pass
 
     @guanxi_sdk.query()
     async def hang(self, ctx: guanxi_sdk.Context) -> str:
@@ -61,6 +74,41 @@ def test_a_worker_that_hangs_is_replaced(installed: str, figure: Figure) -> None
             assert "in hang" in line
             assert running.stop() == 0
     figure(7, "a busy loop ends with its worker, another serves", "replaced, cause in the log")
+
+
+async def test_a_worker_without_requests_ends_itself(
+    installed: str, database: Scratch, tmp_path: Path
+) -> None:
+    """``guanxi worker`` has no parent: whoever supervises it hears of it by its status."""
+    given = {
+        "PYTHONPATH": installed, "GUANXI_DATABASE_URL": database.app_url,
+        "GUANXI_OWNER_DATABASE_URL": database.owner_url,
+    }  # fmt: skip
+    home = tmp_path / "home"
+    made = await asyncio.to_thread(
+        run, home, "tenant", "create", "lingering", "--enable", "hang", **given
+    )
+    assert made.returncode == 0, made.stderr
+    pool = await TenantPool.open(database.app_url, size=1)
+    async with pool.connection((await find_tenant(pool, "lingering")).id) as connection:
+        await connection.execute(
+            "INSERT INTO guanxi_outbox (tenant_id, id, name, payload) SELECT "
+            "current_setting('guanxi.tenant')::uuid, gen_random_uuid(), 'Hung', '{}'"
+        )
+    await pool.close()
+    process = await asyncio.create_subprocess_exec(
+        *GUANXI, "worker", env=environment(home, GUANXI_WATCHDOG="1", **given), cwd=tmp_path,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(60):
+            _, told = await process.communicate()
+        assert process.returncode == 70, told
+        assert "in linger" in told.decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def test_a_loop_that_does_not_turn_ends_the_process_and_says_where() -> None:

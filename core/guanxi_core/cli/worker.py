@@ -22,6 +22,7 @@ def worker(concurrency: int, metrics_port: int | None, metrics_host: str) -> Non
     """Run handlers of events and schedules, and seal the audit, until Ctrl-C or SIGTERM.
 
     `guanxi serve` does the same beside its requests, unless it is told --no-worker.
+    A worker that hangs ends itself, with the exit status 70 or 1: let a supervisor start it again.
     """
     asyncio.run(_work(concurrency, (metrics_host, metrics_port) if metrics_port else None))
 
@@ -52,8 +53,8 @@ async def _work(concurrency: int, place: tuple[str, int] | None) -> None:
             registry=guanxi.registry,
             pool_size=concurrency + 4,
         ) as platform,
-        watched(platform, Sealer.serving(config, platform.pool), place, config.metrics_token),
-        Worker(platform, concurrency=concurrency).working(),
+        watched(platform, Sealer.serving(config, platform.pool), config, place),
+        Worker(platform, concurrency=concurrency, watchdog=config.watchdog).working(),
     ):
         structlog.get_logger("guanxi.worker").info("guanxi works", concurrency=concurrency)
         await stopped.wait()

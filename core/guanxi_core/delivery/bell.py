@@ -74,10 +74,12 @@ async def listen(
     channel: str,
     hear: Callable[[UUID], None],
     begun: Callable[[], None] = lambda: None,
+    first: tuple[Any, ...] = (),
 ) -> None:
     """Call ``hear`` for each ring, until the connection is lost.
 
-    ``begun`` is called once rings are heard: those before were for nobody.
+    ``begun`` is called once rings are heard: those before were for nobody. ``first`` is a statement
+    with its values that the connection executes before.
     """
 
     def heard(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
@@ -90,6 +92,8 @@ async def listen(
     try:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda *_: lost.set())
+        if first:
+            await connection.execute(*first)
         await connection.add_listener(channel, heard)
         begun()
         await lost.wait()

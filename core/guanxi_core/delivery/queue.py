@@ -26,11 +26,23 @@ RELAYED_AT_ONCE: Final = 500
 CLAIMED_AT_ONCE: Final = 10
 #: Attempts before a delivery is given up.
 ATTEMPTS: Final = 10
+#: Workers that may hang with a delivery and be lost before it is given up.
+HANGS: Final = 3
+_LATE: Final = 5.0  # seconds by which a watchdog may be late
 _LONGEST_PAUSE: Final = 3600.0
 _SUBSCRIPTIONS: Final = "guanxi_core.subscriptions"
 #: Stands for all handlers of a plugin that cannot run at the moment.
 ANY: Final = "*"
 
+#: A worker holds this lock while it is there, and loses it with its process.
+_WORKER: Final = "hashtextextended('guanxi.worker.' || ({})::text, 0)"
+ATTEND: Final = f"SELECT pg_advisory_lock_shared({_WORKER.format('$1::uuid')})"
+#: Whether the worker that claimed a delivery is gone; nobody holds the lock of none.
+_GONE: Final = (
+    "pg_try_advisory_xact_lock("
+    + _WORKER.format("coalesce(worker, '00000000-0000-0000-0000-000000000000')")
+    + ")"
+)
 #: Taken by whoever adds deliveries, alone.
 ENTER: Final = (
     "SELECT pg_advisory_xact_lock(hashtextextended('guanxi.delivery.' || ($1::uuid)::text, 0))"
@@ -92,23 +104,45 @@ _ADVANCE_ALL: Final = """
         ORDER BY d.plugin, d.handler, d.entity, d.position))
 """
 #: One whose claim was lost comes alone: should it be what ends the processes, the others that were
-#: claimed with it do not use up their attempts beside it.
+#: claimed with it do not use up their attempts beside it. If its process hung, it comes while no
+#: other of that kind runs: should one of them be what hangs, the others do not hang with it again.
 _CLAIM: Final = f"""
-    UPDATE guanxi_delivery d SET status = 'running', attempts = attempts + 1,
+    UPDATE guanxi_delivery d SET status = 'running', attempts = attempts + 1, worker = $4,
         claim = gen_random_uuid(), due_at = clock_timestamp() + make_interval(secs => $2)
     FROM (
         SELECT n.id, n.due_at, o.payload::text AS payload, o.at FROM (
-            SELECT *, first_value(status) OVER w AS first, row_number() OVER w AS place FROM (
-                SELECT id, event_id, due_at, position, status FROM guanxi_delivery
+            SELECT *, first_value(lost) OVER w AS first, row_number() OVER w AS place FROM (
+                SELECT id, event_id, due_at, position, status = 'running' OR hangs > 0 AS lost
+                FROM guanxi_delivery
                 WHERE tenant_id = $1 AND status IN ('waiting', 'running')
                 AND due_at <= clock_timestamp() AND concat(plugin, '.', handler) <> ALL ($3)
+                AND CASE status WHEN 'running' THEN {_GONE} ELSE true END
+                AND (hangs = 0 OR NOT EXISTS (
+                    SELECT FROM guanxi_delivery r WHERE r.tenant_id = $1 AND r.status = 'running'
+                    AND r.due_at > clock_timestamp() AND r.hangs > 0))
                 AND {NOBODY_ERASED} ORDER BY due_at, position LIMIT 10 FOR UPDATE SKIP LOCKED
             ) due WINDOW w AS (ORDER BY due_at, position)
         ) n LEFT JOIN guanxi_outbox o ON o.tenant_id = $1 AND o.id = n.event_id
-        WHERE CASE n.first WHEN 'running' THEN n.place = 1 ELSE n.status = 'waiting' END
+        WHERE CASE WHEN n.first THEN n.place = 1 ELSE NOT n.lost END
     ) next WHERE d.tenant_id = $1 AND d.id = next.id
     RETURNING d.id, d.claim, d.event_id, d.event, d.plugin, d.handler, d.entity, d.attempts,
         coalesce(d.scheduled_for, next.at) AS at, next.payload, d.position
+"""  # noqa: S608  put together from constants
+#: Claims whose worker hung, or so it seems: they ran out long ago, the longer if it is still there.
+#: The first time they are due at once, because most of them only happened to be beside.
+_HUNG: Final = f"""
+    UPDATE guanxi_delivery d SET hangs = d.hangs + 1, claim = gen_random_uuid(),
+        status = CASE WHEN d.hangs + 1 < {HANGS} THEN 'waiting' ELSE 'running' END,
+        error = 'The worker that ran it was lost.',
+        due_at = clock_timestamp() + make_interval(secs => d.hangs * $4)
+    FROM (
+        SELECT id FROM guanxi_delivery
+        WHERE tenant_id = $1 AND status = 'running'
+        AND due_at <= clock_timestamp() - make_interval(secs => $2)
+        AND (due_at <= clock_timestamp() - make_interval(secs => $3) OR {_GONE})
+        AND {NOBODY_ERASED} FOR UPDATE SKIP LOCKED
+    ) lost WHERE d.tenant_id = $1 AND d.id = lost.id
+    RETURNING d.id, d.claim, d.status
 """  # noqa: S608  put together from constants
 _LEAVE: Final = "SELECT guanxi_leave($1, $2, $3, $4, $5, $6)"
 _RELEASE: Final = """
@@ -122,7 +156,8 @@ _RENEW: Final = """
     RETURNING true
 """
 _REPLAY: Final = """
-    UPDATE guanxi_delivery SET status = 'held', attempts = 0, error = NULL, finished_at = NULL
+    UPDATE guanxi_delivery SET status = 'held', attempts = 0, hangs = 0, error = NULL,
+        finished_at = NULL
     WHERE tenant_id = $1 AND id = $2 AND status = 'dead' RETURNING true
 """
 
@@ -174,15 +209,32 @@ async def welcome(connection: Any, tenant_id: UUID, edition: "Edition") -> None:
         await connection.execute(_ADVANCE_ALL, tenant_id)
 
 
+async def recover(connection: Any, tenant_id: UUID, lease: float, watchdog: float) -> None:
+    """Have what hung workers ran tried again later, or give it up when it was lost too often.
+
+    Nobody can tell which of its deliveries a worker hangs with, nor whether it does while it is
+    there. But it lasts until the ``watchdog``, in seconds: so a claim is left to a worker that is
+    there for that long. One that is gone was killed if its claim ran out only a moment ago,
+    and :func:`claim` takes it again; if nobody looked for longer, it may as well have hung.
+    """
+    left = watchdog - lease
+    rows = await connection.fetch(_HUNG, tenant_id, left / 2, left + _LATE, watchdog + _LATE)
+    for row in rows:
+        if row["status"] == "running":
+            reason = f"{HANGS} workers hung and were lost while they ran it."
+            mine = (tenant_id, row["id"], row["claim"])
+            await connection.fetchval(_LEAVE, *mine, "dead", reason, 0.0)
+
+
 async def claim(
-    connection: Any, tenant_id: UUID, lease: float, without: Sequence[str] = ()
+    connection: Any, tenant_id: UUID, worker: UUID, lease: float, without: Sequence[str] = ()
 ) -> list[Claimed]:
-    """Claim what is due, or was claimed by a worker that has died since.
+    """Claim for ``worker`` what is due, or was claimed by one that has died since.
 
     Nothing while somebody is erased: what the events say is about to go.
     Deliveries to the handlers ``without``, each as ``plugin.handler``, are left to wait.
     """
-    rows = await connection.fetch(_CLAIM, tenant_id, lease, list(without))
+    rows = await connection.fetch(_CLAIM, tenant_id, lease, list(without), worker)
     return [
         Claimed(
             tenant_id, r["id"], r["claim"], r["event_id"], r["event"], r["plugin"], r["handler"],

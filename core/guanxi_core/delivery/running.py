@@ -21,6 +21,7 @@ from guanxi_core.editions import Contributed
 from guanxi_core.platform import Platform
 from guanxi_core.telemetry import metrics, traces
 from guanxi_core.telemetry.activity import CURRENT, Activity
+from guanxi_core.telemetry.errors import kind_of
 from guanxi_sdk import Context, Delivery, Egress, GraphQL, GuanxiError, Outside, Tenant
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,10 @@ log = logging.getLogger(__name__)
 
 class NotRunnable(GuanxiError):
     """The plugin or its method is not there at the moment."""
+
+
+class TooSlow(GuanxiError):
+    """It was cut at its deadline."""
 
 
 async def run(platform: Platform, installation: Installation, one: Claimed, lease: float) -> bool:
@@ -79,9 +84,7 @@ async def _work(platform: Platform, installation: Installation, one: Claimed) ->
             async with asyncio.timeout(contribution.deadline):
                 await contribution.function(installation.plugins[one.plugin], ctx, *given)
         except TimeoutError as error:
-            raise GuanxiError(
-                f"it took longer than its {contribution.deadline:g} seconds."
-            ) from error
+            raise TooSlow(f"it took longer than its {contribution.deadline:g} seconds.") from error
 
     try:
         span = traces.delivery(
@@ -151,11 +154,11 @@ def _missing(installation: Installation, one: Claimed) -> NoReturn:
 
 
 async def _failed(platform: Platform, one: Claimed, error: BaseException) -> None:
-    """Keep what operators may see of the error; the rest is for the log."""
-    if isinstance(error, GuanxiError):
+    """Keep what operators may see of the error, which are no values; the rest is for the log."""
+    if isinstance(error, NotRunnable | TooSlow):
         reason = str(error)
     else:
-        reason = f"{type(error).__name__}: see the server's log for delivery {one.id}."
+        reason = f"{kind_of(error)}: see the server's log for delivery {one.id}."
     log.error(
         "%s.%s failed at attempt %d of %d (delivery %s)", one.plugin, one.handler, one.attempt,
         queue.ATTEMPTS, one.id, exc_info=None if isinstance(error, NotRunnable) else error,

@@ -5,9 +5,9 @@ import datetime as dt
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -30,6 +30,7 @@ _LOOK: Final = "SELECT * FROM guanxi_work($1, $2, $3)"
 _SLICE: Final = 500  # tenants looked at in one second
 _TURN: Final = 1.0  # seconds after which a turn begins nothing new
 _GRACE: Final = 10.0  # seconds in which what runs may end before it is cut
+_UNWATCHED: Final = 60.0  # seconds after which a worker hangs that no watchdog ends
 _PURGE_EVERY: Final = 3600.0
 _PURGE: Final = "SELECT guanxi_purge($1, 1000)"
 _PURGE_ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('guanxi.purge', 0))"
@@ -38,7 +39,8 @@ _PURGE_ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('guanxi
 class Worker:
     """Delivers events and runs schedules with the connections of ``platform``.
 
-    ::
+    ``watchdog`` is how many seconds its event loop, and that of others, may stand still; 0 for
+    ever. ::
 
         async with Worker(platform, concurrency=8).working():
             …
@@ -50,18 +52,22 @@ class Worker:
         *,
         concurrency: int = 4,
         lease: float = 30,
+        watchdog: float = 60,
         every: float = 1,
         keep: dt.timedelta = dt.timedelta(days=7),
     ) -> None:
         self._platform = platform
         self._concurrency = concurrency
-        self._lease = lease
+        self._watchdog = watchdog or _UNWATCHED
+        self._lease = min(lease, self._watchdog / 2)
         self._every = every
         self._keep = keep
         self._turns = Turns(max(1, concurrency - 1))
-        self._beside = Beside(platform, lease, self._turns.add)
+        self._beside = Beside(platform, self._lease, self._turns.add)
         self._busy: set[asyncio.Task[Any]] = set()
         self._stopping = False
+        self._id = uuid4()
+        self._there = asyncio.Event()  # set once others can tell whether this process is there
         self._tenants: dict[UUID, Tenant] = {}
         self._after: UUID | None = None  # the last tenant that was looked at
         #: When the plugins of each tenant last changed, and had changed when that was heeded.
@@ -102,6 +108,7 @@ class Worker:
 
     async def _slot(self) -> None:
         task: Any = asyncio.current_task()
+        await self._there.wait()
         while not self._stopping:
             tenant_id = await self._turns.take()
             self._busy.add(task)
@@ -128,7 +135,8 @@ class Worker:
             missing = sorted(installation.left_out)
             relayed = await queue.relay(connection, tenant_id, installation.edition, missing)
             held_up = self._beside.held_up(installation)
-            claimed = await queue.claim(connection, tenant_id, self._lease, held_up)
+            await queue.recover(connection, tenant_id, self._lease, self._watchdog)
+            claimed = await queue.claim(connection, tenant_id, self._id, self._lease, held_up)
         if not relayed and not claimed:
             return None
         if relayed == queue.RELAYED_AT_ONCE or len(claimed) == queue.CLAIMED_AT_ONCE:
@@ -158,16 +166,40 @@ class Worker:
         back = [
             one for one in outside if self._stopping or not self._beside.begin(installation, one)
         ]
+        ended = asyncio.Event()
+        giving = asyncio.get_running_loop().create_task(
+            self._give_back(installation.tenant.id, left, back, ended)
+        )
         try:
             while left and not self._stopping and time.monotonic() - began < _TURN:
                 done += await run(self._platform, installation, left[0], self._lease)
                 del left[0]
         finally:
-            if left or back:
-                async with self._platform.pool.connection(installation.tenant.id) as connection:
-                    for one in (*left, *back):
-                        await queue.release(connection, one)
+            ended.set()
+            await giving
         return done
+
+    async def _give_back(
+        self, tenant_id: UUID, left: list[Claimed], back: list[Claimed], ended: asyncio.Event
+    ) -> None:
+        """When the turn is over, although the first of ``left`` may run on; and that at its end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TURN):
+                await ended.wait()
+        if not ended.is_set():
+            back += left[1:]
+            del left[1:]
+            await self._release(tenant_id, back)
+            back.clear()
+            self._turns.add(tenant_id)
+            await ended.wait()
+        await self._release(tenant_id, [*left, *back])
+
+    async def _release(self, tenant_id: UUID, back: Sequence[Claimed]) -> None:
+        if back:
+            async with self._platform.pool.connection(tenant_id) as connection:
+                for one in back:
+                    await queue.release(connection, one)
 
     async def _tenant(self, tenant_id: UUID) -> Tenant | None:
         if tenant_id not in self._tenants:
@@ -177,7 +209,14 @@ class Worker:
     # --- hearing of work -----------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        await listen(self._platform.pool.url, WORK, self._turns.add)
+        me = uuid4()  # anew with each connection: what was claimed before an outage may be lost
+
+        def begun() -> None:
+            self._id = me
+            self._there.set()
+
+        url = self._platform.pool.url
+        await listen(url, WORK, self._turns.add, begun, (queue.ATTEND, me))
 
     async def _look_around(self) -> None:
         """Find what nobody rang for: events of killed processes, retries, lost claims, times."""

@@ -13,6 +13,7 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from guanxi_core.config import Config
 from guanxi_core.health import unready
 from guanxi_core.heart import Heart
 from guanxi_core.sealing import Sealer
@@ -78,18 +79,18 @@ async def _of(work: Awaitable[Any]) -> Any:
 
 @asynccontextmanager
 async def watched(
-    platform: "Platform", sealer: Sealer, place: tuple[str, int] | None, token: str | None
+    platform: "Platform", sealer: Sealer, config: Config, place: tuple[str, int] | None
 ) -> AsyncIterator[None]:
-    """Seal while the block runs, and tell at ``place`` how that process is, if there is one."""
-    async with sealer.working():
+    """Seal while the block runs, end the process if it hangs, and tell at ``place`` how it is."""
+    heart = Heart(config.watchdog)
+    async with sealer.working(), heart.run():
         if place is None:
             yield
             return
-        heart = Heart(0)
         observer = Observer(heart.longest_pause)
         observer.watch(platform, sealer)
-        application = Answering(observer, lambda: unready(platform.pool), token)
-        async with heart.run(), observer.run():
+        application = Answering(observer, lambda: unready(platform.pool), config.metrics_token)
+        async with observer.run():
             with answering(application, *place):
                 yield
 

@@ -5,6 +5,7 @@ DETAIL, a token. Only guanxi's own messages are known to hold none of that; of a
 and the place are told, which is what somebody who mends a program needs.
 """
 
+import re
 import traceback
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from guanxi_sdk import GuanxiError, PluginError, Refusal
 
 _DEEPEST: Final = 8  # causes of causes
 _FRAMES: Final = 40  # of each, the innermost
+_CODE: Final = re.compile("[A-Z_]{1,40}")  # a plugin may call anything one
 
 
 def describe(error: BaseException) -> str:
@@ -29,6 +31,14 @@ def describe(error: BaseException) -> str:
         return f"{kind} {known.sqlstate}{f' ({named})' if named else ''}"
     if isinstance(error, OSError) and error.strerror and error.errno is not None:
         return f"{kind}: {error.strerror}"
+    return kind
+
+
+def kind_of(error: BaseException) -> str:
+    """The class of ``error``, and the code of a refusal: nothing of what it was about."""
+    kind = type(error).__qualname__
+    if isinstance(error, Refusal) and _CODE.fullmatch(error.code):
+        return f"{kind} ({error.code})"
     return kind
 
 
