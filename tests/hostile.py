@@ -119,20 +119,49 @@ class Maker:
             text = quote(document.encode("utf-8", "surrogatepass"))
             return Sent("GET", f"query={text}&variables={given}", headers, b"")
         headers[b"content-type"] = b"application/json"
-        body = {"query": document, "variables": variables}
+        return Sent("POST", "", headers, self._spoilt(json.dumps(self._body(document)).encode()))
+
+    def frames(self, token: str) -> list[bytes]:
+        """What is sent over one WebSocket: who it is, and an operation."""
+        payload: Any = {"Authorization": f"Bearer {token}"}
+        if self._wrong(0.2):
+            payload[self._choose.choice(["Authorization", "Guanxi-Reason", "Accept-Language"])] = (
+                self._anything()
+            )
+        body = self._body(self.document("subscription" if self._often(0.7) else "query"))
+        first = {"type": "connection_init", "payload": payload}
+        second = {"id": "1", "type": "subscribe", "payload": body}
+        for message in (first, second):
+            if self._wrong(0.05):
+                message[self._choose.choice(["id", "type", "payload"])] = self._anything()
+        return [self._spoilt(json.dumps(message).encode()) for message in (first, second)]
+
+    def _body(self, document: str) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "query": document,
+            "variables": {name: value for name, (_, value) in self._variables.items()},
+        }
         if self._wrong(0.1):
             body[self._choose.choice(["operationName", "extensions", "variables", "query"])] = (
                 self._anything()
             )
-        return Sent("POST", "", headers, self._spoilt(json.dumps(body).encode()))
+        if self._wrong(0.05):
+            named = self._choose.choice([self._anything(), "0" * 64, "F" * 63 + "g"])
+            given = {"version": self._choose.choice([1, self._anything()]), "sha256Hash": named}
+            if self._often(0.7):
+                body.pop("query", None)
+            if self._often(0.3):
+                body["documentId"] = named
+            body["extensions"] = {"persistedQuery": self._choose.choice([given, named])}
+        return body
 
     def document(self, kind: str) -> str:
         """An operation with a root field or two, and hostile values here and there."""
         self._variables = {}
-        root = self._schema.query_type if kind == "query" else self._schema.mutation_type
-        assert root is not None
+        root = getattr(self._schema, f"{kind}_type")
         fields = sorted(root.fields.items())
-        chosen = [self._choose.choice(fields) for _ in range(self._choose.choice([1, 1, 1, 2, 3]))]
+        many = [1, 1, 1, 2, 3] if kind != "subscription" else [1]
+        chosen = [self._choose.choice(fields) for _ in range(self._choose.choice(many))]
         inner = " ".join(
             f"f{n}: {name}{self._arguments(field)}{self._selection(field.type, 3)}"
             for n, (name, field) in enumerate(chosen)

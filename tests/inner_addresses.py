@@ -1,7 +1,12 @@
-"""Addresses inside, in every spelling, and a resolver for them."""
+"""Addresses inside, in every spelling, a resolver for them, and who notes what is connected to."""
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
+
+import httpcore
+
+from guanxi_core.egress import EgressClient
 
 PUBLIC = "93.184.216.34"
 
@@ -25,3 +30,31 @@ async def resolve(host: str, port: int) -> Sequence[str]:
         return [PUBLIC, "127.0.0.1"]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, proto=6)
     return [place[0] for *_, place in found]
+
+
+class Lines(httpcore.AsyncMockBackend):
+    """In place of the network: notes each address that a connection is asked for, and makes none.
+
+    ``found`` are the addresses that names stood for, by name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.asked: list[str] = []
+        self.found: dict[str, Sequence[str]] = {}
+
+    async def connect_tcp(self, host: str, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        self.asked.append(host)
+        raise httpcore.ConnectError
+
+    async def resolve(self, host: str, port: int) -> Sequence[str]:
+        """As the function of this name, and noted."""
+        self.found[host] = await resolve(host, port)
+        return self.found[host]
+
+
+def watched(lines: Lines, **given: Any) -> EgressClient:
+    """A client whose every attempt to connect is noted."""
+    client = EgressClient(**{"resolve": lines.resolve, **given})
+    client._pool._network_backend._inner = lines  # type: ignore[attr-defined]
+    return client

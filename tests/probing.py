@@ -22,8 +22,8 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     },
 }
 #: Mutations that are always refused, as ``undone=`` takes them; without any plugin by no name. In
-#: the long form every plugin is asked what the core is: there these are refused, too, because the
-#: probe's values name no model. Custom fields have a probe of their own.
+#: the long form every plugin is asked what the core is: there these are done, if one of its models
+#: takes custom fields.
 UNDONE: Final[dict[str, dict[str, str]]] = {
     "lab": {"refuse": "as its name says"},
     "": dict.fromkeys(

@@ -13,6 +13,7 @@ from with_leaks import (
     SEEN,
     Breaking,
     Caching,
+    Counting,
     Gifts,
     Keeper,
     Odd,
@@ -20,6 +21,7 @@ from with_leaks import (
     Peeking,
     Secret,
     Sound,
+    Spelling,
     Telling,
     TooOpen,
     Trusting,
@@ -31,7 +33,7 @@ from guanxi_graphql.compile.aggregates import Aggregate
 from guanxi_graphql.compile.filters import Filters
 from guanxi_graphql.compile.policies import Policies
 from guanxi_graphql.schema.searched import searched_of
-from guanxi_sdk import Confidentiality, Context
+from guanxi_sdk import Confidentiality, Context, Plugin
 from guanxi_sdk.testing import Boot
 from guanxi_sdk.testing.probes import Broke, Changed, Distinguished, Leaked, NotCovered, Report
 from guanxi_sdk.testing.probes.findings import difference, place_of
@@ -53,7 +55,13 @@ async def test_without_a_leak_nothing_is_found(guanxi: Boot) -> None:
     assert "Customer.name" not in report.known
     assert "mutations 8/8" in str(report)
     hidden = await guanxi.probe_hidden_fields(Sound())
-    assert hidden.hidden == {"leaks.read", "the clearance INTERNAL", "the scope own"}
+    assert hidden.hidden == {
+        "leaks.read", "the clearance INTERNAL", "the clearance CONFIDENTIAL",
+        "no reason for what is SECRET", "the scope own",
+    }  # fmt: skip
+    fields = ("Text", "Int", "Float", "Bool", "Date", "Datetime", "Choice")
+    for kind in fields:  # custom ones, on one model after the other
+        assert {f"Keeper.probed{kind}", f"Secret.probed{kind}"} & report.known & hidden.used
     assert hidden.unscoped is None
 
 
@@ -72,6 +80,17 @@ async def test_a_value_less_confidential_than_its_column_is_found(guanxi: Boot) 
     with pytest.raises(Distinguished, match="the clearance INTERNAL can tell") as found:
         await guanxi.probe_hidden_fields(TooOpen())
     assert "hint" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "who"), [(Spelling, "the clearance INTERNAL"), (Counting, "the scope own")]
+)
+async def test_a_mutation_that_tells_what_is_hidden_is_found(
+    guanxi: Boot, plugin: type[Plugin], who: str
+) -> None:
+    with pytest.raises(Distinguished, match=f"{who} can tell") as found:
+        await guanxi.probe_hidden_fields(plugin())
+    assert {Spelling: "spell", Counting: "recount"}[plugin] in str(found.value)
 
 
 async def test_a_mutation_that_knows_foreign_ids_is_found(guanxi: Boot) -> None:

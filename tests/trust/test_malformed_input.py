@@ -12,10 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from with_every_kind import Lab
 
+from custom_fields import give
 from figures import LONG, Figure
 from guanxi_core.breakers import Breakers
+from guanxi_core.custom.definitions import takes_fields
+from guanxi_core.discovery import discover
+from guanxi_core.editions import compose
 from guanxi_customers import Customers
 from guanxi_graphql.asgi import Answer
 from guanxi_graphql.execute.engine import Engine
@@ -24,10 +29,16 @@ from guanxi_graphql.schema import schema_of
 from guanxi_tiers import Tiers
 from homes import Home
 from hostile import Got, Maker
+from served import Served
 from serving import serving
+from subscribing import opened
 
 #: For each of two editions.
 CASES = 5000 if LONG else 150
+SOCKETS = 1000 if LONG else 80
+#: The codes with which a socket is closed because of what was sent.
+CLOSED = {1002, 1007, 1009, 4400, 4401, 4403, 4409, 4429}
+KINDS = ("TEXT", "INT", "FLOAT", "BOOL", "DATE", "DATETIME", "CHOICE")
 PROMISE = "in 10,000 cases 0 server errors, 0 internals shown"
 
 #: What only somebody inside would know. None of it is in a hostile text.
@@ -41,7 +52,7 @@ CODES = {
     "INVALID", "NOT_FOUND", "FORBIDDEN", "CONFLICT", "ALREADY_EXISTS", "IN_USE", "BAD_REQUEST",
     "LIMIT_EXCEEDED", "GRAPHQL_VALIDATION_FAILED", "PAYLOAD_TOO_LARGE", "URI_TOO_LONG",
     "METHOD_NOT_ALLOWED", "OPERATION_RESOLUTION_FAILURE", "NOT_ACCEPTABLE", "UNAUTHENTICATED",
-    "UNSUPPORTED_MEDIA_TYPE",
+    "UNSUPPORTED_MEDIA_TYPE", "PERSISTED_QUERY_NOT_FOUND",
     "PLUGIN_FAILED",  # the laboratory has functions that do
 }  # fmt: skip
 
@@ -99,6 +110,10 @@ async def target(guanxi: Any, request: pytest.FixtureRequest) -> Target:
     app = await guanxi(*plugins)
     endpoint = GraphQLEndpoint(Answer(200, ((b"content-type", b"text/html"),), b"page"))
     endpoint.open(app.platform, Engine(app.platform))
+    edition = (await app.platform.installation(app.tenant)).edition
+    taking = [name for name, model in edition.models.items() if takes_fields(model.info)]
+    for model in taking[:2]:
+        await give(app, model, **{f"own{kind.capitalize()}": kind for kind in KINDS})
     made = Target(app, endpoint, await app.token())
     await app.platform.authenticate(made.token)
     await made.settle()
@@ -117,6 +132,50 @@ async def test_whatever_is_sent_is_answered_plainly(target: Target, figure: Figu
             error.add_note(f"seed {seed}")
             raise
     figure(11, PROMISE, f"{CASES} requests, {len(target.seen)} kinds of answers, none of them 5xx")
+
+
+async def follow(served: Served, frames: list[bytes]) -> str:
+    """How the server takes them; it answers the second, or closes with a code of its own."""
+    told: Any = None
+    async with opened(served.url) as client:
+        with suppress(ConnectionClosed):
+            for frame in frames:
+                await client.socket.send(frame, text=True)
+            async with asyncio.timeout(30):
+                while "id" not in (told := json.loads(await client.socket.recv())):
+                    assert told["type"] in ("connection_ack", "pong", "ping"), told
+        if told is None or "id" not in told:
+            code, reason = await client.closed()
+            spelt = all(frame == frame.decode(errors="ignore").encode() for frame in frames)
+            assert code in CLOSED or (code == 1005 and not spelt), (code, reason)
+            assert INTERNALS.search(reason) is None, reason
+            return f"closed with {code}"
+    payload = told.get("payload")
+    errors = payload if isinstance(payload, list) else (payload or {}).get("errors", [])
+    assert [e for e in errors if e["extensions"]["code"] not in CODES] == [], errors
+    assert INTERNALS.search(json.dumps(errors)) is None, errors
+    return str(told["type"])
+
+
+@pytest.mark.xdist_group("subscriptions")
+@pytest.mark.timeout(1800 if LONG else 120)
+async def test_whatever_is_sent_over_a_websocket_is_answered_plainly(
+    served: Served, figure: Figure
+) -> None:
+    """Subscriptions with positions among them."""
+    schema = schema_of(compose([*map(discover().get, ("customers", "tiers"))])).graphql
+    customer = await served.create()
+    seen: Counter[str] = Counter()
+    for seed in range(SOCKETS):
+        frames = Maker(schema, [customer["id"]], random.Random(seed)).frames(served.token)
+        try:
+            seen[await follow(served, frames)] += 1
+        except AssertionError as error:
+            error.add_note(f"seed {seed}")
+            raise
+    assert seen["next"]
+    assert "Traceback" not in served.running.log.read_text()
+    figure(11, PROMISE, f"{SOCKETS} sockets, {len(seen)} kinds of answers, none of them a failure")
 
 
 #: Ways to break the frame of a request; what follows is cut off by closing.

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import asyncpg
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
 from with_misbehaviour import Desk
@@ -248,9 +249,50 @@ async def test_good_tokens_at_once_are_not_held_up(server: Server) -> None:
     assert not server.endpoint._strangers._trials
 
 
+class Uncompared(str):
+    """A text that tells of whoever compares it."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("a token was compared")
+
+
+async def test_row_14_a_token_is_found_by_its_digest_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch, figure: Figure
+) -> None:
+    """What is looked up is a digest of what was sent; nothing compares the token itself."""
+    pool, good = server.app.platform.pool, await server.app.token()
+    wrong = good[:-1] + ("A" if good[-1] != "A" else "B")
+    asked: list[Any] = []
+    call = pool.call
+
+    async def noted(statement: str, *arguments: Any) -> Any:
+        asked.append(arguments)
+        return await call(statement, *arguments)
+
+    monkeypatch.setattr(pool, "call", noted)
+    assert await api_tokens.authenticate(pool, Uncompared(good)) is not None
+    assert await api_tokens.authenticate(pool, Uncompared(wrong)) is None
+    digests = [hashlib.sha256(one.encode()).digest() for one in (good, wrong)]
+    assert asked == [(digests[0],), (digests[1],), (digests[1],)]  # once more to note its end
+    for _ in range(2):  # at first from the database, then as it is remembered
+        await server.app.platform.authenticate(Uncompared(good))
+    async with pool.connection(server.app.tenant.id) as connection:
+        kinds = await connection.fetch(
+            "SELECT pg_get_indexdef(indexrelid) AS index FROM pg_index "
+            "WHERE indrelid = 'guanxi_token'::regclass AND indisunique"
+        )
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetch("SELECT * FROM guanxi_token")
+    assert any("digest" in one["index"] or "hash" in one["index"] for one in kinds)
+    figure(14, "constant-time compare", "digests are looked up, no token is compared")
+
+
 @pytest.mark.alone
-async def test_row_14_a_token_is_found_by_its_digest_alone(server: Server, figure: Figure) -> None:
-    """What is compared is a digest of what was sent, so timing tells nothing about a token."""
+async def test_row_14_no_guess_takes_longer_than_another(server: Server, figure: Figure) -> None:
+    """Nothing says how much of a token was right."""
     good = await server.app.token()
     near = [good[:n] + ("A" if good[n] != "A" else "B") + good[n + 1 :] for n in (3, 20, 45)]
     times: dict[str, list[float]] = {token: [] for token in near}

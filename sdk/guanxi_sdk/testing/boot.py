@@ -80,9 +80,10 @@ class Boot:
     ) -> Report:
         """Show that nobody reaches another tenant by what ``plugins`` add to the schema.
 
-        Two tenants hold a canary in every column. Every field, argument, filter, order and mutation
-        is asked by every role; no answer to one tenant holds anything of the other, a foreign id
-        answers exactly as a missing one, and nothing of the other is changed.
+        Two tenants hold a canary in every column, and in custom fields. Every field, argument,
+        filter, order and mutation is asked by every role; no answer to one tenant holds anything of
+        the other, a foreign id answers exactly as a missing one, and nothing of the other is
+        changed.
 
         What the plugins require is taken from what is installed, unless it is given. ``examples``
         are values by attribute or argument, ``{"Office.time_zone": "Asia/Shanghai"}``, where the
@@ -110,8 +111,9 @@ class Boot:
         """Show that what somebody may not read makes no difference to what they are answered.
 
         Two tenants differ in nothing but what is hidden: by a permission, by a clearance, or by the
-        scope `own`. Whoever may not read it gets equal answers from both, whatever they ask, filter
-        or sort by, and ids of hidden rows answer as those that nobody has.
+        scope `own`, and where it is ``thorough`` by `team` and `office`, if the policies know them.
+        Whoever may not read it gets equal answers from both, whatever they ask, filter or sort by
+        or change, and ids of hidden rows answer as those that nobody has.
 
         Whose rows are whose is read from the plugins' policies. Where the report's ``unscoped``
         says that this failed, say it with ``owning``, an ``async def owning(ctx, user_id)`` that

@@ -14,12 +14,14 @@ import msgspec
 import sqlalchemy as sa
 from msgspec.structs import fields as struct_fields
 
-from guanxi_core.editions import Edition
+from guanxi_core.custom.definitions import CustomValues
+from guanxi_core.editions import Edition, Owner
 from guanxi_core.search.rebuilding import remake
-from guanxi_sdk._docs import snake
 from guanxi_sdk.info import FieldInfo
-from guanxi_sdk.model import Extension, Model
+from guanxi_sdk.model import Model
+from guanxi_sdk.testing.probes import fields
 from guanxi_sdk.testing.probes.findings import ProbeFailed
+from guanxi_sdk.testing.probes.ordering import in_order
 from guanxi_sdk.values import Choice, Value
 
 DAY: Final = dt.date(2024, 1, 2)
@@ -34,8 +36,6 @@ _TRIES: Final = 60
 WORDS: Final = ("OURS", "CANARY", "HIDDEN")
 #: What a row has only when it is gone; one that is gone can be neither referred to nor changed.
 _UNSET: Final = ("archived_at", "erased_at")
-
-Owner = type[Model] | type[Extension]
 
 
 @dataclass
@@ -87,8 +87,10 @@ class Filled:
         return f"{self.word}-{number}"
 
     async def store(self, connection: Any, tenant_id: UUID, shared: Shared) -> None:
-        """Write the rows of every model and every extension, and one of every other table."""
+        """Write the rows of every model, what is beside them, and one row of every other table."""
         async with connection.transaction():
+            for row in fields.define(shared.edition, self, tenant_id):
+                await _write(connection, "guanxi_custom_field", row)
             for owner in in_order(shared.edition):
                 for number in range(1, self.rows + 1):
                     await self._insert(connection, tenant_id, owner, number, shared)
@@ -100,6 +102,10 @@ class Filled:
         self, connection: Any, tenant_id: UUID, owner: Owner, number: int, shared: Shared
     ) -> None:
         """Write one row, with other values where constraints refuse the first ones."""
+        if isinstance(owner, CustomValues):
+            row = fields.value(owner, self, tenant_id, number)
+            await _write(connection, "guanxi_custom_value", row)
+            return
         table = owner.info.table.name
         fixes = shared.fixes.setdefault((table, number if number < 3 else 2), {})
         tried: list[dict[str, Any]] = []
@@ -228,24 +234,25 @@ class Filled:
             return {name: value}
         if info.kind == "reference":
             target = next(r.target for r in owner.info.references.values() if r.column == name)
-            if target is owner:  # all others stand below the first
-                return {name: str(self.uuid(target, 1)) if number > 1 else None}
+            if target is owner:  # the second stands below the first
+                return {name: str(self.uuid(target, 1)) if number == 2 else None}
             return {name: str(self.uuid(target, number))}
         if info.kind == "money":
             return {info.columns[0]: 100 * number, info.columns[1]: "CNY"}
-        return {name: msgspec.to_builtins(self._value(info.python, number, info.maximum))}
+        return {name: msgspec.to_builtins(self.value(info.python, number, info.maximum))}
 
-    def _value(self, python: Any, number: int, maximum: float | None = None) -> Any:
+    def value(self, python: Any, number: int, maximum: float | None = None) -> Any:
+        """What a row with a number has where a value of this type is wanted."""
         inner: tuple[Any, ...] = getattr(python, "__args__", ())
         if getattr(python, "__origin__", None) is list:
-            return [self._value(inner[0], number)]
+            return [self.value(inner[0], number)]
         if inner:  # of a union, what is not None
-            return self._value(next(part for part in inner if part is not type(None)), number)
+            return self.value(next(part for part in inner if part is not type(None)), number)
         if issubclass(python, Choice):
             return list(python)[(number - 1) % len(python)]
         if issubclass(python, Value):
             parts = struct_fields(python)
-            return python(**{part.name: self._value(part.type, number) for part in parts})
+            return python(**{part.name: self.value(part.type, number) for part in parts})
         figure = number if maximum is None else min(number, int(maximum))
         simple: dict[type, Any] = {
             str: self.text(number), int: figure, float: figure / 100, bool: number % 2 == 0,
@@ -270,7 +277,7 @@ class Filled:
         if isinstance(type_, sa.TypeDecorator):
             item = getattr(type_, "item", None)
             if item is not None:
-                return msgspec.to_builtins([self._value(item, number)])
+                return msgspec.to_builtins([self.value(item, number)])
             type_ = type_.impl_instance
         canary = self.text(number)
         if isinstance(type_, sa.Enum):
@@ -310,15 +317,17 @@ class Filled:
         Of the row with ``number``, or of all, of which the last one goes; ``columns`` are
         attributes.
         """
+        if isinstance(owner, CustomValues):
+            return await fields.disguise(connection, owner, self, tenant_id, number)
         table = owner.info.table.name
         of = cast(type[Model], owner.info.of or owner)
         one = "" if number is None else f" AND id = '{self.uuid(of, number)}'"
+        if of.info.name == "CustomField":  # those that are in use make a schema, which all may see
+            one = f" AND id <= '{self.uuid(of, self.rows)}'"
         statements: list[tuple[str, str]] = []
         if columns is None:
-            last = f"(SELECT max(id::text) FROM {table} WHERE tenant_id = $1)::uuid"
-            statements.append(("*", f"DELETE FROM {table} WHERE tenant_id = $1" + (
-                one or f" AND id = {last}"
-            )))  # fmt: skip
+            last = f"(SELECT max(id::text) FROM {table} WHERE tenant_id = $1{one})::uuid"
+            statements.append(("*", f"DELETE FROM {table} WHERE tenant_id = $1 AND id = {last}"))
         for info in owner.info.fields.values():
             if info.name != "id" and (columns is None or info.name in columns):
                 narrow = info.name if number is not None else None
@@ -382,34 +391,3 @@ async def _write(connection: Any, table: str, row: Mapping[str, Any]) -> None:
 
 def _bytes(text: str) -> str:
     return f"\\x{text.encode().hex()}"
-
-
-def in_order(edition: Edition) -> Iterator[Owner]:
-    """Models in the order in which rows can be inserted, then extensions."""
-    tables = {model.info.table: model for model in edition.models.values()}
-    done: set[Any] = set()
-    waiting = list(edition.models.values())
-    while waiting:
-        for model in waiting:
-            keys = model.info.table.foreign_key_constraints
-            needed = {tables.get(key.referred_table) for key in keys} - {model, None}
-            if needed <= done:
-                break
-        else:
-            raise ProbeFailed("the models refer to each other in a circle: no row can come first.")
-        waiting.remove(model)
-        done.add(model)
-        yield model
-    for extensions in edition.extensions.values():
-        yield from extensions
-
-
-def owners_behind(edition: Edition, permission: str) -> list[Owner]:
-    """What a permission lets its holders read, in the order of insertion."""
-    return [owner for owner in in_order(edition) if owner.info.read == permission]
-
-
-def model_called(edition: Edition, stem: str) -> type[Model] | None:
-    """The model whose name ends an argument's: ``former_employee`` means Employee."""
-    found = [m for m in edition.models.values() if f"_{stem}".endswith(f"_{snake(m.info.name)}")]
-    return max(found, key=lambda model: len(model.info.name), default=None)

@@ -10,7 +10,8 @@ import msgspec
 
 from guanxi_sdk.events import ROW_EVENTS, RowsEvent, name_of
 from guanxi_sdk.model import Model
-from guanxi_sdk.testing.probes.filling import Filled, model_called
+from guanxi_sdk.testing.probes.filling import Filled
+from guanxi_sdk.testing.probes.ordering import model_called
 
 if TYPE_CHECKING:
     from guanxi_core.editions import Edition
@@ -54,4 +55,4 @@ def _value(name: str, python: Any, number: int, filled: Filled, edition: "Editio
         model: type[Model] | None = model_called(edition, name.removesuffix("_id"))
         if model is not None:
             return str(filled.uuid(model, number))
-    return msgspec.to_builtins(filled._value(python, number))
+    return msgspec.to_builtins(filled.value(python, number))

@@ -6,25 +6,25 @@ derived of it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from guanxi_sdk._docs import camel, snake
-from guanxi_sdk.access import Confidentiality
+from guanxi_sdk.access import Confidentiality, Scope
 from guanxi_sdk.model import Model
+from guanxi_sdk.testing.probes.comparing import HIDDEN, Comparing
 from guanxi_sdk.testing.probes.documents import Document
-from guanxi_sdk.testing.probes.filling import Filled, Owner, in_order, owners_behind
-from guanxi_sdk.testing.probes.findings import Changed, Distinguished, NotCovered, difference
-from guanxi_sdk.testing.probes.owning import Owning, own
+from guanxi_sdk.testing.probes.filling import Filled
+from guanxi_sdk.testing.probes.findings import Changed, Distinguished, difference
+from guanxi_sdk.testing.probes.ordering import in_order, owners_behind
+from guanxi_sdk.testing.probes.owning import Owning, knows, own
 from guanxi_sdk.testing.probes.rehearsing import rehearse
 from guanxi_sdk.testing.probes.world import AUDIT, Caller, Settled, World, changed, with_id
 
 OURS: Final = Filled("OURS", 0xA)
 NOBODY: Final = Filled("NOBODY", 0xC)
-#: Other values under the same ids, where they are hidden.
-HIDDEN: Final = Filled("HIDDEN", 0xA)
-#: Of how many documents the fast form asks one, for what is hidden by each permission and else.
-_EVERY: Final = {"permission": 9, "clearance": 13, "scope": 13}
+#: With rows that are below nobody, and so in no team but their own.
+MORE: Final = Filled("OURS", 0xA, 3)
 #: Documents that are refused as a whole where a field they name is hidden.
 _REFUSED: Final = ("filter", "order", "group")
 _CLEARANCES: Final = {
@@ -34,28 +34,28 @@ _CLEARANCES: Final = {
 }
 
 
-class HiddenFieldsProbe:
+class HiddenFieldsProbe(Comparing):
     """Asks two tenants the same, as somebody who must not see where they differ."""
 
     def __init__(self, world: World, owning: Owning | None, *, thorough: bool) -> None:
-        self.world = world
+        super().__init__(world, thorough=thorough)
         self.owning = owning
-        self.thorough = thorough
-        self._turn = 0
 
     async def run(self) -> None:
         """Everything; raises what was found first."""
         world = self.world
         self.documents = world.wanted(world.documents.all())
         self.changes = await rehearse(world, self._settle, lambda *_: None)
+        self.done = [document for document in self.changes if document.done]
         for permission in self._permissions():
             await self._permission(permission)
         await self._needed()
         await self._nothing()
         for name, (clearance, reason) in _CLEARANCES.items():
             await self._clearance(name, clearance, reason)
-        for scope in ("own", "team", "office") if self.thorough else ("own",):
-            await self._scope(scope)
+        for scope in (Scope.OWN, Scope.TEAM, Scope.OFFICE) if self.thorough else (Scope.OWN,):
+            if knows(world.shared.edition, scope):
+                await self._scope(scope.value)
 
     # --- permissions ---------------------------------------------------------------------------
 
@@ -94,14 +94,23 @@ class HiddenFieldsProbe:
             await s.caller("somebody with it", [*self._owned(), permission]) for s in (full, other)
         ]
         plugin = permission.partition(".")[0]
-        # what a plugin's own verbs and queries tell of its rows is up to what those need
         queries = {f"Query.{camel(n)}" for n, e in edition.queries.items() if e.plugin == plugin}
-        await self._compare(readers, all_, "permission", permission, "probing", but=queries)
-        for document in self._part([c for c in self.changes if c.done], "permission"):
-            entry = edition.mutations.get(snake(document.name))
-            if entry is None or entry.plugin == plugin:
-                continue
-            await self._same(readers, document, document.variables, "probing")
+        await self._compare(readers, all_, "permission", permission, "probing", own=queries)
+        changes = self._part(self.done, "change")
+        own = [document for document in changes if self._reaches(document, permission)]
+        for document in changes:
+            if document not in own:
+                await self._same(readers, document, document.variables, "probing")
+        for document in own:  # last, because from here on the two differ in more
+            await self._unshown(readers, document, "probing")
+
+    def _reaches(self, document: Document, permission: str) -> bool:
+        """Whether a mutation may reach by what it needs itself what this permission shows."""
+        entry = self.world.shared.edition.mutations.get(snake(document.name))
+        if entry is not None:
+            return entry.plugin == permission.partition(".")[0]
+        model = self._about(document)
+        return model is not None and model.info.read == permission
 
     async def _needed(self) -> None:
         """A field that needs a permission of its own is refused without it, in every place."""
@@ -179,8 +188,7 @@ class HiddenFieldsProbe:
         pair = full, other = await self._pair()
         cleared = clearance if reason else Confidentiality.CONFIDENTIAL
         edition, hidden, shown = self.world.shared.edition, set[str](), set[str]()
-        owners: list[Any] = [m for m in edition.models.values() if m.info.plugin != "guanxi"]
-        owners += [e for several in edition.extensions.values() for e in several]
+        owners = [o for o in in_order(edition) if o.info.of or o.info.plugin != "guanxi"]
         async with self._connection(other) as connection:
             for owner in owners:
                 above = {f.name for f in owner.info.fields.values() if f.confidentiality > cleared}
@@ -198,44 +206,43 @@ class HiddenFieldsProbe:
         fields = (field.split(".") for field in shown)
         named = {f"{of}GroupBy.{snake(field).upper()}" for of, field in fields}
         await self._compare(readers, all_, "clearance", name, reason, shows=shows, named=named)
+        await self._compare_changes(readers, reason, shown)
 
     # --- scopes --------------------------------------------------------------------------------
 
     async def _scope(self, scope: str) -> None:
         """Rows out of somebody's scope are as good as none."""
         report, edition = self.world.report, self.world.shared.edition
-        policies = [m for m in edition.policies if m.info.plugin != "guanxi"]
-        if not policies:
-            return
-        pair = full, other = await self._pair()
+        filled = MORE if scope == "team" else OURS
+        pair = full, other = await self._pair(filled)
         for settled in pair:
             await own(settled, self.owning)
         grants = [f"{name}:{scope}" for name in self._owned()]
         who = f"somebody with the scope {scope}"
         readers = [await s.caller(who, grants, Confidentiality.CONFIDENTIAL) for s in pair]
-        rows = {
-            (m, n) for m in edition.models.values() if m.info.plugin != "guanxi" for n in (1, 2)
-        }
+        models = [m for m in edition.models.values() if m.info.plugin != "guanxi"]
+        rows = {(model, number) for model in models for number in range(1, filled.rows + 1)}
         hidden = [row for row in sorted(rows, key=_place) if not await self._sees(readers[0], *row)]
         owned = {model for model, number in rows if number == 1 and (model, 1) not in hidden}
-        apart = [model for model, number in hidden if number == 2 and model in owned]
-        if not apart:
-            if scope == "own":
-                report.unscoped = (
-                    "no policy lets the probe's user own some rows and not others; say how with "
-                    "owning=, an async function of a context and a user's id"
-                )
+        if not any(model in owned for model, _ in hidden):
+            report.unscoped = (
+                f"with the scope {scope} no policy lets the probe's user have some rows and not "
+                "others; say how with owning=, an async function of a context and a user's id"
+            )
             return
         async with self._connection(other) as connection:
             for model, number in reversed(self._ordered(hidden)):
-                owners: list[Owner] = [*edition.extensions.get(model, ()), model]
-                for owner in owners:
+                for owner in reversed(edition.owners(model)):
                     await HIDDEN.disguise(
                         connection, other.tenant.id, owner, self.world.shared, number=number
                     )
         all_ = [await s.caller("somebody with all rows", self._owned()) for s in (full, other)]
         shows = any(f"{model.info.name}.id" in report.known for model, _ in hidden)
-        await self._compare(readers, all_, "scope", f"the scope {scope}", "probing", shows=shows)
+        counted = {f"Query.{camel(model.info.plural)}Aggregate" for model, _ in hidden}
+        await self._compare(
+            readers, all_, "scope", f"the scope {scope}", "probing", shows=shows, named=counted
+        )
+        await self._compare_changes(readers, "probing")
         await self._ids_out_of_scope(full, who, grants, hidden)
 
     def _ordered(self, rows: Iterable[tuple[type[Model], int]]) -> list[tuple[type[Model], int]]:
@@ -257,7 +264,9 @@ class HiddenFieldsProbe:
         for document in (*asked, *self._part(self.changes, "permission")):
             for place in document.ids:
                 for model, number in hidden:
-                    if model not in place.models or (document.kind == "mutation" and number != 2):
+                    mutation = document.kind == "mutation"
+                    last = number == settled.filled.rows
+                    if model not in place.models or (mutation and not last):
                         continue
                     answers = []
                     for identity in (OURS.global_id(model, number), NOBODY.global_id(model)):
@@ -270,7 +279,7 @@ class HiddenFieldsProbe:
                             f"scope answers other than one that nobody has, "
                             f"{difference(*answers)}.\nasked by {who}: {document.text}"
                         )
-                    if document.kind == "mutation":
+                    if mutation:
                         after = await settled.state()
                         if place.path[-1] != "eq" and '"NOT_FOUND"' in answers[0] and (
                             differs := set(changed(before, after)) - AUDIT
@@ -281,81 +290,18 @@ class HiddenFieldsProbe:
                             )
                         before = after
 
-    # --- comparing -----------------------------------------------------------------------------
+    # --- tenants -------------------------------------------------------------------------------
 
     async def _settle(self) -> Settled:
         settled = await self.world.settle(OURS)
         await own(settled, self.owning)
         return settled
 
-    async def _pair(self) -> tuple[Settled, Settled]:
-        return await self.world.settle(OURS), await self.world.settle(OURS)
+    async def _pair(self, filled: Filled = OURS) -> tuple[Settled, Settled]:
+        return await self.world.settle(filled), await self.world.settle(filled)
 
     def _connection(self, settled: Settled) -> Any:
         return self.world.platform.pool.connection(settled.tenant.id)
-
-    def _part(
-        self, documents: Sequence[Document], kind: str, named: Set[str] = frozenset()
-    ) -> list[Document]:
-        """What of the documents is asked: all of them in the long form, else some.
-
-        Those that use one of the names ``named`` are among them.
-        """
-        if self.thorough:
-            return list(documents)
-        self._turn += 1
-        every = _EVERY[kind]
-        return [
-            document
-            for number, document in enumerate(documents)
-            if (number + self._turn) % every == 0
-            or named & document.names(self.world.schema.graphql)
-        ]
-
-    async def _compare(
-        self, readers: Sequence[Caller], all_: Sequence[Caller], kind: str, what: str,
-        reason: str | None, *, but: Set[str] = frozenset(), shows: bool = True,
-        named: Set[str] = frozenset(),
-    ) -> None:  # fmt: skip
-        """Equal answers to those who may not see; and the others see that there is something.
-
-        Nothing ``shows`` where what is hidden belongs to plugins that are only required.
-        """
-        self.world.report.callers.add(readers[0].name)
-        shown = ("selection", "subscription")
-        selections = [d for d in self.documents if d.kind in shown]
-        others = [d for d in self.documents if d.kind not in shown]
-        every = 3 if kind == "permission" else 2
-        chosen = selections if self.thorough else selections[self._turn % every :: every]
-        told = False
-        for document in (*chosen, *self._part(others, kind, named)):
-            if but and but & document.names(self.world.schema.graphql):
-                continue
-            await self._same(readers, document, document.variables, reason)
-            if not told:
-                answers = [await caller.plain(document, None, "probing") for caller in all_]
-                told = answers[0] != answers[1]
-        if shows and not told:
-            raise NotCovered(
-                f"what is hidden by {what} could not be made different in two tenants, so that "
-                "nothing shows whether it is hidden."
-            )
-        self.world.report.hidden.add(what)
-
-    async def _same(
-        self, readers: Sequence[Caller], document: Document, variables: Any, reason: str | None
-    ) -> None:
-        answers = [await reader.plain(document, variables, reason) for reader in readers]
-        if answers[0] != answers[1]:
-            raise Distinguished(
-                f"{readers[0].name} can tell what is hidden: two tenants that differ in nothing "
-                f"else answer differently, {difference(*answers)}.\nasked: {document.text}"
-            )
-        if HIDDEN.word in answers[1]:
-            raise Distinguished(
-                f"{readers[0].name} is shown what is hidden: {answers[1][:500]}\n"
-                f"asked: {document.text}"
-            )
 
 
 def _place(row: tuple[type[Model], int]) -> tuple[str, int]:

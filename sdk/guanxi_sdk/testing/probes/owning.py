@@ -41,7 +41,7 @@ async def own(settled: Settled, owning: Owning | None) -> None:
         return
     edition = world.shared.edition
     async with world.platform.pool.connection(settled.tenant.id) as connection:
-        for condition in _conditions(edition):
+        for condition in _conditions(edition, Scope.OWN):
             compared = {}
             for column, value in _compared(condition):
                 async with world.platform.context(access, read_only=True) as ctx:
@@ -54,12 +54,18 @@ async def own(settled: Settled, owning: Owning | None) -> None:
                     await _set(connection, settled, edition, column, None)
 
 
-def _conditions(edition: Edition) -> Iterator[Any]:
-    """What the scope `own` means for each model that has a policy."""
+def knows(edition: Edition, scope: Scope) -> bool:
+    """Whether some policy has the rows of this scope depend on who asks."""
+    found = _conditions(edition, scope)
+    return any(part is _USER for condition in found for part in iterate(condition))
+
+
+def _conditions(edition: Edition, scope: Scope) -> Iterator[Any]:
+    """What a scope means for each model that has a policy."""
     for model, entry in edition.policies.items():
         function = entry.contribution.function
         more = [False] * (function.__code__.co_argcount - 3)
-        yield function(aliased(model), Scope.OWN, _AMBIENT, *more)
+        yield function(aliased(model), scope, _AMBIENT, *more)
 
 
 def _compared(condition: Any) -> Iterator[tuple[sa.Column[Any], Any]]:

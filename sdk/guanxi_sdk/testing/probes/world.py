@@ -19,6 +19,7 @@ from guanxi_graphql.execute.engine import Engine
 from guanxi_graphql.schema import Schema, schema_of
 from guanxi_sdk.access import Confidentiality
 from guanxi_sdk.context import Tenant
+from guanxi_sdk.testing.probes import fields
 from guanxi_sdk.testing.probes.coverage import names_of
 from guanxi_sdk.testing.probes.documents import Document, Documents
 from guanxi_sdk.testing.probes.filling import Filled, Shared
@@ -305,6 +306,8 @@ class World:
         """
         tenant = await self._tenant()
         edition = (await self.platform.installation(tenant)).edition
+        defined = fields.fields_for(edition, of, thorough=thorough)
+        edition = (await self.platform.editions.of(edition.plugins, defined)).edition
         self.schema = await asyncio.to_thread(schema_of, edition)
         async with self.platform.pool.connection(tenant.id) as connection:
             rows = await connection.fetch(_COLUMNS)
@@ -317,7 +320,7 @@ class World:
         here = {name for name in self.tables if name in tables or name.startswith("guanxi_")}
         self.tables = {name: c for name, c in self.tables.items() if name in here}
         self.shared = Shared(
-            edition, {**_CORE_VALUES, **examples},
+            edition, {**_CORE_VALUES, **fields.examples_for(edition, ours), **examples},
             fixes={place: fix.copy() for place, fix in _CORE_ROWS.items()},
             unmapped={
                 name: {
