@@ -4,13 +4,20 @@ import ast
 import inspect
 import re
 from functools import lru_cache
+from threading import Lock
 from types import ModuleType
+
+
+#: CPython 3.11 counts the depth of a syntax tree for all threads together while it makes one, and
+#: fails where two of them do.
+_PARSING = Lock()
 
 
 @lru_cache(maxsize=512)
 def _classes(module: ModuleType) -> dict[str, ast.ClassDef]:
     try:
-        tree = ast.parse(inspect.getsource(module))
+        with _PARSING:
+            tree = ast.parse(inspect.getsource(module))
     except (OSError, TypeError):  # no source at hand (frozen, interactive): descriptions fall back
         return {}
     found: dict[str, ast.ClassDef] = {}

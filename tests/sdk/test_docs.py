@@ -1,7 +1,17 @@
 """Docstrings below attributes, and names in words."""
 
+import argparse
+import gc
+import time
+import typing
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import ModuleType
+
 import pytest
 
+from guanxi_sdk import _docs
 from guanxi_sdk._docs import attribute_docs, camel, snake, words
 
 
@@ -72,3 +82,31 @@ def test_names(python, as_words, as_snake):
 )
 def test_camel(python, graphql):
     assert camel(python) == graphql
+
+
+@contextmanager
+def _interrupted() -> Iterator[None]:
+    """Threads take turns wherever the garbage collector runs, which is often."""
+
+    def give_way(*_: object) -> None:
+        time.sleep(0)
+
+    former = gc.get_threshold()
+    gc.callbacks.append(give_way)
+    gc.set_threshold(50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*former)
+        gc.callbacks.remove(give_way)
+
+
+def test_threads_that_read_sources_do_not_meet() -> None:
+    """Making two syntax trees at a time fails in CPython 3.11."""
+
+    def read(module: ModuleType) -> bool:
+        return bool(_docs._classes.__wrapped__(module))
+
+    modules = [argparse, typing] * 6
+    with _interrupted(), ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(read, modules))
