@@ -1,8 +1,6 @@
 """What the stacks written by hand share: dataloaders and selects with SQLAlchemy's ORM."""
 
 import asyncio
-import base64
-import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from benchmarks.dialects import cursor
 from guanxi_customers import Activity, Customer, Department, Office, Person
 from guanxi_tiers.models import Standing
 
@@ -142,6 +141,4 @@ def row_id(global_id: str) -> UUID:
 
 def _end_cursor(row: Customer, order_by: Sequence[Any]) -> str:
     tag = ",".join(key.name for key in order_by) or "id"
-    values = [str(getattr(row, key.value)) for key in order_by]
-    text = json.dumps([tag, *values, str(row.id)], ensure_ascii=False)
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return cursor(tag, *(str(getattr(row, key.value)) for key in order_by), str(row.id))
