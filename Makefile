@@ -34,7 +34,7 @@ check: $(READY) ## Style, types and import rules.
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-bench: $(READY) ## Workloads as ratios to a hand-written handler.
+bench: $(READY) ## Workloads as ratios to a hand-written handler, and beside peers.
 	@$(BIN)/python -m benchmarks
 
 format: $(READY) ## Put the code into shape.

@@ -1,4 +1,4 @@
-"""Compare guanxi with the limit and a peer: ``python -m benchmarks [--quick]``."""
+"""Compare guanxi with the limit and peers: ``python -m benchmarks [--quick]``."""
 
 import argparse
 import json
@@ -15,12 +15,12 @@ from benchmarks.comparison import FULL, QUICK, Comparison, Effort, Result
 from benchmarks.dataset import CUSTOMERS
 from benchmarks.installation import Installation, installed
 from benchmarks.load import generator
+from benchmarks.peers import Peer, available
 from benchmarks.report import as_json, machine, ratios, regressions, table
 from benchmarks.workloads import WORKLOADS, Workload
 from guanxi_sdk import GuanxiError
 
 BASELINE = Path(__file__).with_name("baseline.json")
-PEERS = ("graphene_stack",)
 _NAMES = [*(workload.name for workload in WORKLOADS), importing.NAME]
 
 
@@ -29,10 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     chosen = [w for w in WORKLOADS if not given.only or w.name in given.only]
+    peers = available() if any(workload.of == "limit" for workload in chosen) else []
     began = time.monotonic()
     print("Preparing a database and two tenants …", file=sys.stderr, flush=True)
     with installed(CUSTOMERS) as here:
-        results = _compare(here, chosen, QUICK if given.quick else FULL)
+        results = _compare(here, peers, chosen, QUICK if given.quick else FULL)
         imported = importing.measure(here) if importing.NAME in (given.only or _NAMES) else None
         made_with = machine(here.postgresql, generator())
     command = shlex.join(["python", "-m", "benchmarks", *(arguments or sys.argv[1:])])
@@ -55,10 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if slower else 0
 
 
-def _compare(here: Installation, chosen: Sequence[Workload], effort: Effort) -> list[Result]:
+def _compare(
+    here: Installation, peers: Sequence[Peer], chosen: Sequence[Workload], effort: Effort
+) -> list[Result]:
     if not chosen:
         return []
-    with here.serving(*PEERS) as servers:
+    with here.serving(*peers) as servers:
         comparison = Comparison(servers, here.data, effort, here.home)
         return [comparison.run(workload) for workload in chosen]
 

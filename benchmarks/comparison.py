@@ -47,8 +47,12 @@ class Result:
 
         The median of the rounds' own ratios: what else the machine did in a round slowed both.
         """
-        reference = self.rates.get(self.workload.of, [])
-        shares = [rate / other for rate, other in zip(self.rates.get(name, []), reference)]  # noqa: B905  peers run fewer rounds
+        return self.times(name, self.workload.of)
+
+    def times(self, name: str, other: str) -> float | None:
+        """How many times as fast as another a server is, in the rounds that both ran."""
+        pairs = zip(self.rates.get(name, []), self.rates.get(other, []))  # noqa: B905  peers run fewer rounds
+        shares = [rate / reference for rate, reference in pairs]
         return statistics.median(shares) if shares else None
 
 
@@ -82,7 +86,7 @@ class Comparison:
         for number in range(-1, rounds):  # the first round warms up
             for contestant in contestants:
                 is_peer = contestant.name not in ("guanxi", workload.of)
-                if is_peer and not 0 <= number < self._effort.peer_rounds:
+                if is_peer and number >= self._effort.peer_rounds:
                     continue
                 rate = self._round(contestant, 1 if number < 0 else self._effort.seconds)
                 if number >= 0:
@@ -110,17 +114,17 @@ class Comparison:
         return [contestant for contestant, _ in found]
 
     def _introduced(self, name: str, server: Server, on: Workload) -> tuple[Contestant, Any]:
-        body = on.bodies(self._data)[0]
+        body = on.bodies(self._data, server.dialect)[0]
         server.ask(on.name, body)  # plans are made
         began = time.perf_counter()
         answer = server.ask(on.name, body)
         contestant = Contestant(name, server, on, len(answer), time.perf_counter() - began)
         _check(contestant, answer)
-        return contestant, comparable(answer)
+        return contestant, comparable(answer, server.dialect)
 
     def _round(self, contestant: Contestant, seconds: float) -> float:
         server, workload = contestant.server, contestant.workload
-        bodies = workload.bodies(self._data)
+        bodies = workload.bodies(self._data, server.dialect)
         path = self._folder / f"{workload.name}.jsonl"
         path.write_bytes(b"".join(body + b"\n" for body in bodies))
         enough = _ANSWERS * workload.connections * contestant.seconds  # for the slowest, too

@@ -28,6 +28,7 @@ Row = dict[str, Any]
 class Dataset:
     """What the workloads ask for."""
 
+    tenant_id: UUID
     offices: tuple[UUID, ...]
     customers: tuple[UUID, ...]
 
@@ -40,7 +41,9 @@ async def load(connection: Any, tenant_id: UUID, customers: int = CUSTOMERS) -> 
         for model in _TABLES:
             await _copy(connection, model, tenant_id, rows[model])
     return Dataset(
-        tuple(row["id"] for row in rows[Office]), tuple(row["id"] for row in rows[Customer])
+        tenant_id,
+        tuple(row["id"] for row in rows[Office]),
+        tuple(row["id"] for row in rows[Customer]),
     )
 
 

@@ -131,7 +131,9 @@ async def _grow(here: Installation, sizes: Sequence[int]) -> list[_Grown]:
                 "AND substr(code, 2)::int % $2 = 0", tenant.id, step,
             )  # fmt: skip
             token = await create_token(pool, tenant, role="admin")
-            found.append(_Grown(size, token, Dataset((), tuple(row["id"] for row in ids))))
+            found.append(
+                _Grown(size, token, Dataset(tenant.id, (), tuple(row["id"] for row in ids)))
+            )
         for table in ("customers_customer", "tiers_standing"):
             await owner.execute(f"VACUUM ANALYZE {table}")
         await owner.execute("CHECKPOINT")

@@ -19,6 +19,8 @@ from typing import Any
 import asyncpg
 
 from benchmarks.dataset import Dataset, analyze, load
+from benchmarks.dialects import Dialect
+from benchmarks.peers import Peer
 from guanxi_core.api_tokens import create_token
 from guanxi_core.database.embedded import EmbeddedServer
 from guanxi_core.database.pool import TenantPool
@@ -43,6 +45,7 @@ class Server:
     name: str
     port: int
     headers: Mapping[str, str]
+    dialect: Dialect | None = None  # of one whose schema is not ours
 
     def url(self, workload: str) -> str:
         """Where requests of a workload go; only the limit has a path for each."""
@@ -81,11 +84,12 @@ class Installation:
         return done.stdout
 
     @contextmanager
-    def serving(self, *peers: str) -> Iterator[list[Server]]:
+    def serving(self, *peers: Peer) -> Iterator[list[Server]]:
         """`guanxi serve`, the limit and ``peers``, until the block ends."""
         json = {"Content-Type": "application/json"}
         guanxi = Server("guanxi", _free_port(), {**json, "Authorization": f"Bearer {self.token}"})
-        others = [Server(name, _free_port(), json) for name in ("limit", *peers)]
+        others = [Server("limit", _free_port(), json)]
+        others += [Server(peer.name, _free_port(), json, peer.dialect) for peer in peers]
         with ExitStack() as stack:
             started = [stack.enter_context(self._running(guanxi, _SCRIPT, "serve", "--port"))]
             for server in others:

@@ -31,7 +31,8 @@ _OFFICE = f"""
     SELECT convert_to(coalesce(string_agg('{{"node":' || {_NODE}
         || ',"office":{{"name":' || to_json(o.name)
         || '}},"persons":{{"edges":[' || coalesce(p.edges, '')
-        || ']}},"activities":{{"edges":[' || coalesce(a.edges, '') || ']}}}}}}', ','), ''), 'UTF8')
+        || ']}},"activities":{{"edges":[' || coalesce(a.edges, '')
+        || ']}}}}}}', ',' ORDER BY c.id), ''), 'UTF8')
     FROM (
         SELECT id, code, name, name_en, lifecycle, version, office_id FROM customers_customer
         WHERE tenant_id = $1 AND office_id = $2 AND archived_at IS NULL ORDER BY id LIMIT 50
@@ -42,7 +43,7 @@ _OFFICE = f"""
             || ',"title":' || coalesce(to_json(r.title)::text, 'null')
             || ',"role":"' || r.role
             || '","department":' || coalesce('{{"name":' || to_json(d.name) || '}}', 'null')
-            || '}}}}', ',') AS edges
+            || '}}}}', ',' ORDER BY r.id) AS edges
         FROM (
             SELECT id, name, title, role, department_id FROM customers_person
             WHERE tenant_id = $1 AND customer_id = c.id AND archived_at IS NULL
@@ -55,7 +56,7 @@ _OFFICE = f"""
             || '","subject":' || to_json(r.subject)
             || ',"status":"' || r.status
             || '","plannedOn":' || coalesce('"' || r.planned_on || '"', 'null')
-            || '}}}}', ',') AS edges
+            || '}}}}', ',' ORDER BY r.id) AS edges
         FROM (
             SELECT id, kind, subject, status, planned_on FROM customers_activity
             WHERE tenant_id = $1 AND customer_id = c.id AND archived_at IS NULL

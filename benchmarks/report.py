@@ -13,6 +13,7 @@ from benchmarks.importing import Imported
 TOLERANCE = 0.15
 #: Ratios that must be reached whatever the baseline says.
 FLOORS = {"W1": 0.5, "W4": 0.4}
+_OURS = ("limit", "guanxi")
 
 
 def machine(postgresql: str, load: str) -> str:
@@ -25,25 +26,26 @@ def machine(postgresql: str, load: str) -> str:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Requests per second, and each as a share of the limit (W5: of guanxi's W2)."""
+    """Requests per second; below, guanxi as a share of the limit (W5: of its W2) and its peers."""
     names = list(dict.fromkeys(name for result in results for name in result.rates))
     names = [name for name in names if not name.startswith("W")]
-    head = ["", *(f"{name} /s" for name in names), "ratio", "of", "goal", *_peers(names), ""]
-    rows = [head]
+    peers = [name for name in names if name not in _OURS]
+    rates = [["requests/s", *names, ""]]
+    shares = [["guanxi", "ratio", "of", "goal", *(f"times {name}" for name in peers)]]
     for result in results:
         workload = result.workload
-        rows.append(
+        measured = (_number(result.rate(name)) for name in names)
+        rates.append([workload.name, *measured, workload.title])
+        shares.append(
             [
                 workload.name,
-                *(_number(result.rate(name)) for name in names),
                 _share(result.ratio("guanxi")),
                 workload.of,
                 f"{workload.goal:.2f}",
-                *(_times(result, name) for name in names[2:]),
-                workload.title,
+                *(_times(result, name) for name in peers),
             ]
         )
-    return columns(rows, left=(0, len(head) - 1))
+    return f"{columns(rates, left=(0, len(names) + 1))}\n\n{columns(shares, left=(0,))}"
 
 
 def columns(rows: Sequence[Sequence[str]], left: Sequence[int] = ()) -> str:
@@ -100,17 +102,17 @@ def regressions(baseline: Mapping[str, float], now: Mapping[str, float]) -> list
     ]
 
 
-def _peers(names: Sequence[str]) -> list[str]:
-    return [f"times {name}" for name in names[2:]]
-
-
 def _times(result: Result, peer: str) -> str:
-    rate, other = result.rate("guanxi"), result.rate(peer)
-    return f"{rate / other:.0f}×" if rate and other else "-"
+    times = result.times("guanxi", peer)
+    if times is None:
+        return "-"
+    return f"{times:.0f}×" if times >= 10 else f"{times:.1f}×"
 
 
 def _number(rate: float | None) -> str:
-    return "-" if rate is None else f"{rate:.0f}"
+    if rate is None:
+        return "-"
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}"
 
 
 def _share(ratio: float | None) -> str:

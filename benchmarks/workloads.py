@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.dataset import Dataset
+from benchmarks.dialects import Dialect
 
 _SCALARS = "id code name nameEn lifecycle version"
 _LISTS = """
@@ -31,12 +32,17 @@ class Workload:
         """The variables of subsequent requests; no two neighbours ask for the same rows."""
         return _VARIABLES[self.name](data)
 
-    def bodies(self, data: Dataset) -> list[bytes]:
-        """The bodies of subsequent requests."""
-        query = " ".join(self.document.split())
+    def bodies(self, data: Dataset, dialect: Dialect | None = None) -> list[bytes]:
+        """The bodies of subsequent requests, to a server of ours or one with a dialect."""
+        query = " ".join((dialect.documents[self.name] if dialect else self.document).split())
         return [
-            msgspec.json.encode({"query": query, "variables": variables})
-            for variables in self.variables(data)
+            msgspec.json.encode(
+                {
+                    "query": query,
+                    "variables": dialect.variables(ours, data.tenant_id) if dialect else ours,
+                }
+            )
+            for ours in self.variables(data)
         ]
 
 
@@ -118,9 +124,11 @@ _VARIABLES = {
 }
 
 
-def comparable(answer: bytes) -> Any:
-    """An answer without what differs from request to request: the id of a new row."""
+def comparable(answer: bytes, dialect: Dialect | None = None) -> Any:
+    """An answer in our words, without what differs from request to request: a new row's id."""
     data = msgspec.json.decode(answer)
+    if dialect and data.get("data"):
+        data["data"] = dialect.translated(data["data"])
     created: Mapping[str, Any] = (data.get("data") or {}).get("createActivity") or {}
     if created.get("activity"):
         created["activity"]["id"] = created["activity"]["id"].partition("_")[0]

@@ -4,90 +4,17 @@ It answers the same documents from the same tables, without tokens, permissions,
 audit and outbox.
 """
 
-import asyncio
-import base64
-import json
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 import graphene
-import sqlalchemy as sa
-from litestar import Litestar, post
-from litestar.params import JSONBody
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from litestar import Litestar
 
-from guanxi_customers import Activity, Customer, Department, Office, Person
+from benchmarks.peers.application import Sessions, make_application
+from benchmarks.peers.loading import Loaders
 from guanxi_customers.choices import ActivityKind, ActivityStatus, DecisionRole, Lifecycle
 from guanxi_tiers.choices import Tier
-from guanxi_tiers.models import Standing
-
-
-class Loader:
-    """Collects what one turn of the event loop asks for, and fetches it at once."""
-
-    def __init__(self, fetch: Callable[[Sequence[Any]], Any]) -> None:
-        self._fetch = fetch
-        self._known: dict[Hashable, asyncio.Future[Any]] = {}
-        self._waiting: list[Any] = []
-
-    def load(self, key: Any) -> asyncio.Future[Any]:
-        """The value of ``key``, later."""
-        if key not in self._known:
-            loop = asyncio.get_running_loop()
-            if not self._waiting:
-                loop.call_soon(lambda: loop.call_soon(self._dispatch))
-            self._waiting.append(key)
-            self._known[key] = loop.create_future()
-        return self._known[key]
-
-    def _dispatch(self) -> None:
-        keys, self._waiting = self._waiting, []
-        self._task = asyncio.create_task(self._answer(keys))
-
-    async def _answer(self, keys: Sequence[Any]) -> None:
-        for key, value in zip(keys, await self._fetch(keys), strict=True):
-            self._known[key].set_result(value)
-
-
-class Loaders:
-    """What one request loads; each batch has a session of its own, for they run side by side."""
-
-    def __init__(self, sessions: async_sessionmaker[AsyncSession], tenant_id: UUID) -> None:
-        self.sessions = sessions
-        self.tenant_id = tenant_id
-        self.offices = Loader(lambda ids: self._by_id(Office, ids))
-        self.departments = Loader(lambda ids: self._by_id(Department, ids))
-        self.persons = Loader(lambda ids: self._of_customers(Person, ids))
-        self.activities = Loader(lambda ids: self._of_customers(Activity, ids))
-
-    async def scalars(self, statement: Any) -> Sequence[Any]:
-        """All rows of a select."""
-        async with self.sessions() as session:
-            return (await session.scalars(statement)).all()
-
-    async def _by_id(self, model: Any, ids: Iterable[UUID]) -> list[Any]:
-        rows = await self.scalars(
-            sa.select(model).where(model.tenant_id == self.tenant_id, model.id.in_(ids))
-        )
-        found = {row.id: row for row in rows}
-        return [found.get(id_) for id_ in ids]
-
-    async def _of_customers(self, model: Any, ids: Iterable[UUID]) -> list[list[Any]]:
-        rows = await self.scalars(
-            sa.select(model)
-            .where(
-                model.tenant_id == self.tenant_id,
-                model.customer_id.in_(ids),
-                model.archived_at.is_(None),
-            )
-            .order_by(model.id)
-        )
-        found: dict[UUID, list[Any]] = {id_: [] for id_ in ids}
-        for row in rows:
-            found[row.customer_id].append(row)
-        return list(found.values())
 
 
 class GlobalId(graphene.ObjectType):
@@ -221,42 +148,26 @@ class Query(graphene.ObjectType):
 
     @staticmethod
     async def resolve_customer(_: Any, info: Any, id: str) -> Any:
-        loaders: Loaders = info.context["loaders"]
-        rows = await loaders.scalars(
-            sa.select(Customer).where(
-                Customer.tenant_id == loaders.tenant_id, Customer.id == _uuid(id)
-            )
-        )
-        return rows[0] if rows else None
+        return await info.context["loaders"].customer(id)
 
     @staticmethod
     async def resolve_customers(
         _: Any, info: Any, first: int, where: Any = None, order_by: Any = ()
     ) -> Any:
         loaders: Loaders = info.context["loaders"]
-        asked = sa.select(Customer).where(
-            Customer.tenant_id == loaders.tenant_id, Customer.archived_at.is_(None)
+        where = where or {}
+        page = await loaders.customers(
+            first,
+            office=(where.get("office_id") or {}).get("eq"),
+            tier=(where.get("tier") or {}).get("eq"),
+            order_by=order_by,
+            count=_asks(info, "totalCount"),
         )
-        if where and where.get("office_id"):
-            asked = asked.where(Customer.office_id == _uuid(where["office_id"]["eq"]))
-        if where and where.get("tier"):
-            same = (Standing.tenant_id == Customer.tenant_id) & (Standing.id == Customer.id)
-            asked = asked.join(Standing, same).where(Standing.tier == where["tier"]["eq"])
-        keys = [getattr(Customer, key.value) for key in order_by]
-        rows = await loaders.scalars(asked.order_by(*keys, Customer.id).limit(first + 1))
-        page = _edges(rows[:first])
-        page["page_info"] = {"has_next_page": len(rows) > first, "end_cursor": None}
-        if rows:
-            last = rows[:first][-1]
-            tag = ",".join(key.name for key in order_by) or "id"
-            values = [str(getattr(last, key.value)) for key in order_by]
-            cursor = json.dumps([tag, *values, str(last.id)], ensure_ascii=False)
-            encoded = base64.urlsafe_b64encode(cursor.encode())
-            page["page_info"]["end_cursor"] = encoded.decode().rstrip("=")
-        if _asks(info, "totalCount"):
-            count = sa.select(sa.func.count()).select_from(asked.subquery())
-            page["total_count"] = (await loaders.scalars(count))[0]
-        return page
+        return {
+            **_edges(page.rows),
+            "total_count": page.count,
+            "page_info": {"has_next_page": page.has_next, "end_cursor": page.end_cursor},
+        }
 
 
 class CreateActivityInput(graphene.InputObjectType):
@@ -281,24 +192,17 @@ class CreateActivity(graphene.Mutation):
     @staticmethod
     async def mutate(_: Any, info: Any, input: Any) -> Any:
         loaders: Loaders = info.context["loaders"]
-        row = Activity(
-            tenant_id=loaders.tenant_id,
-            customer_id=_uuid(input["customer_id"]),
+        row = await loaders.create_activity(
+            input["customer_id"],
             kind=input["kind"],
             subject=input["subject"],
             planned_on=input.get("planned_on"),
         )
-        async with loaders.sessions.begin() as session:
-            session.add(row)
         return CreateActivity(activity=row, errors=[])
 
 
 class Mutation(graphene.ObjectType):
     create_activity = CreateActivity.Field()
-
-
-def _uuid(global_id: str) -> UUID:
-    return UUID(global_id.rpartition("_")[2])
 
 
 def _asks(info: Any, name: str) -> bool:
@@ -307,28 +211,11 @@ def _asks(info: Any, name: str) -> bool:
 
 
 def create_app(url: str, tenant_id: UUID) -> Litestar:
-    """The application, as it would be written by hand."""
+    """The application."""
     schema = graphene.Schema(query=Query, mutation=Mutation)
-    address = url.replace("postgresql://", "postgresql+asyncpg://", 1)
-    session = {"guanxi.tenant": str(tenant_id)}  # for an owner who is no superuser
-    engine = create_async_engine(address, pool_size=16, connect_args={"server_settings": session})
-    sessions = async_sessionmaker(engine, expire_on_commit=False)
 
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        yield
-        await engine.dispose()
+    async def execute(query: str, variables: Any, sessions: Sessions) -> Any:
+        context = {"loaders": Loaders(sessions, tenant_id)}
+        return await schema.execute_async(query, variable_values=variables, context_value=context)
 
-    @post("/graphql", status_code=200)
-    async def graphql(data: JSONBody[dict[str, Any]]) -> dict[str, Any]:
-        result = await schema.execute_async(
-            data["query"],
-            variable_values=data.get("variables"),
-            context_value={"loaders": Loaders(sessions, tenant_id)},
-        )
-        answer: dict[str, Any] = {"data": result.data}
-        if result.errors:
-            answer["errors"] = [error.formatted for error in result.errors]
-        return answer
-
-    return Litestar([graphql], lifespan=[lifespan], openapi_config=None, logging_config=None)
+    return make_application(url, tenant_id, execute)

@@ -7,7 +7,6 @@ from functools import lru_cache
 from threading import Lock
 from types import ModuleType
 
-
 #: CPython 3.11 counts the depth of a syntax tree for all threads together while it makes one, and
 #: fails where two of them do.
 _PARSING = Lock()

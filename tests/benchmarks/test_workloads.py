@@ -2,21 +2,31 @@
 
 import asyncio
 import json
+import re
+import socket
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import msgspec
 import pytest
 from benchmarks.comparison import Result
-from benchmarks.dataset import Dataset, load
+from benchmarks.dataset import Dataset, analyze, load
 from benchmarks.limit import Limit
-from benchmarks.peers.graphene_stack import create_app
+from benchmarks.peers import PEERS, Peer
 from benchmarks.plugin import Benchmark
 from benchmarks.report import ratios, regressions, table
+from benchmarks.serving import make_app
 from benchmarks.workloads import WORKLOADS, Workload, comparable, flaw
 
+import npm
 from benchmarks import client
 from guanxi_customers import Customers
 from guanxi_sdk.testing.app import App
@@ -25,6 +35,7 @@ from guanxi_tiers import Tiers
 
 pytestmark = pytest.mark.xdist_group("workloads")  # one world
 
+ROOT = Path(__file__).parents[2]
 SOME = 440  # customers: more than a hundred of each tier
 W1, W2, W3, W4, W5 = WORKLOADS
 ON_LIMIT = [workload for workload in WORKLOADS if workload.of == "limit"]
@@ -48,7 +59,8 @@ async def bench(guanxi: Boot) -> Bench:
     connection: Any = await asyncpg.connect(guanxi.database.owner_url)
     try:
         data = await load(connection, app.tenant.id, SOME)
-        await load(connection, other.tenant.id, 120)
+        await load(connection, other.tenant.id, SOME)
+        await analyze(connection)  # so that the planner chooses as it does in the benchmarks
     finally:
         await connection.close()
     return Bench(app, data, guanxi.database.owner_url)
@@ -71,16 +83,60 @@ async def test_the_limit_answers_as_guanxi_does(bench: Bench) -> None:
         await limit.close()
 
 
-async def test_the_peer_answers_as_guanxi_does(bench: Bench) -> None:
-    app = create_app(bench.owner_url, bench.app.tenant.id)
-    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+@asynccontextmanager
+async def in_process(name: str, bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
+    app = make_app(name, bench.owner_url, bench.app.tenant.id)
+    transport = httpx.ASGITransport(app)
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://x") as peer:
+        yield peer
+
+
+@asynccontextmanager
+async def beside(name: str, bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
+    """A peer that is no Python: a process on a port of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.serving", name, str(port), bench.owner_url,
+        str(bench.app.tenant.id), cwd=ROOT, stdout=PIPE, stderr=STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    said = asyncio.create_task(process.stdout.read())  # ends with the process
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as peer:
+            while True:
+                with suppress(httpx.ConnectError):
+                    await peer.get("/")
+                    break
+                assert not said.done(), (await said).decode()
+                await asyncio.sleep(0.1)
+            yield peer
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+        await said
+        owner: Any = await asyncpg.connect(bench.owner_url)  # which PostGraphile had changed
+        await owner.execute("ALTER TABLE customers_activity ALTER id DROP DEFAULT")
+        await owner.close()
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+async def test_a_peer_answers_as_guanxi_does(bench: Bench, peer: Peer) -> None:
+    if reason := peer.missing():
+        npm.missing(f"the answers of {peer.name}", f"it {reason}")
+    serve = beside if peer.name == "postgraphile" else in_process
+    async with serve(peer.name, bench) as client:
         for workload in ON_LIMIT:
-            variables, body = asked(workload, bench.data)[0]
-            answer = await peer.post(
+            variables = workload.variables(bench.data)[0]
+            body = workload.bodies(bench.data, peer.dialect)[0]
+            answer = await client.post(
                 "/graphql", content=body, headers={"content-type": "application/json"}
             )
-            assert comparable(answer.content) == await bench.guanxi(workload, variables)
+            assert flaw(answer.content, len(answer.content)) is None
+            ours = await bench.guanxi(workload, variables)
+            assert comparable(answer.content, peer.dialect) == ours, workload.name
 
 
 async def test_answers_are_as_large_as_the_workloads_say(bench: Bench) -> None:
@@ -105,7 +161,7 @@ async def test_w5_is_w2_with_a_python_field(bench: Bench) -> None:
 
 
 def test_neighbouring_requests_ask_for_different_rows() -> None:
-    data = Dataset(offices=("a", "b"), customers=("c", "d"))  # type: ignore[arg-type]
+    data = Dataset(UUID(int=1), offices=("a", "b"), customers=("c", "d"))  # type: ignore[arg-type]
     for workload in WORKLOADS:
         first, second, *_ = workload.bodies(data)
         assert first != second
@@ -144,14 +200,42 @@ def test_ratios_are_taken_within_each_round() -> None:
     assert ratios([result]) == {"W1": 0.6}
 
 
+def test_a_peer_is_set_against_the_rounds_that_it_ran() -> None:
+    rates = {"limit": [900.0, 90.0, 90.0], "guanxi": [500.0, 50.0, 50.0], "slow": [4.0]}
+    rows, shares = table([Result(W1, rates)]).split("\n\n")
+    assert rows.splitlines()[1].split()[:4] == ["W1", "90", "50", "4.0"]
+    assert shares.split()[-1] == "125×"
+
+
 def test_w5_is_compared_with_w2() -> None:
     result = Result(W5, {"W2": [300.0], "guanxi": [240.0]})
     others = Result(W2, {"limit": [400.0], "guanxi": [300.0], "slow_stack": [15.0]})
     assert ratios([result]) == {"W5": 0.8}
-    header, second, fifth = table([others, result]).splitlines()
-    assert header.split()[:2] == ["limit", "/s"]
-    assert second.split()[:8] == ["W2", "400", "300", "15", "0.75", "limit", "0.90", "20×"]
-    assert fifth.split()[:7] == ["W5", "-", "240", "-", "0.80", "W2", "0.60"]
+    rates, shares = (part.splitlines() for part in table([others, result]).split("\n\n"))
+    assert [line.split()[:4] for line in rates] == [
+        ["requests/s", "limit", "guanxi", "slow_stack"],
+        ["W2", "400", "300", "15"],
+        ["W5", "-", "240", "-"],
+    ]
+    assert [line.split() for line in shares] == [
+        ["guanxi", "ratio", "of", "goal", "times", "slow_stack"],
+        ["W2", "0.75", "limit", "0.90", "20×"],
+        ["W5", "0.80", "W2", "0.60", "-"],
+    ]
+
+
+def test_the_table_stays_aligned_with_many_peers() -> None:
+    names = ("limit", "guanxi", *(peer.name for peer in PEERS))
+    rates = {name: [9000.0 / 7**n] for n, name in enumerate(names)}
+    for part in table([Result(W1, rates), Result(W4, rates)]).split("\n\n"):
+        head, *lines = part.splitlines()
+        ends = [match.end() for match in re.finditer(r"\S+(?: \S+)*", head)][1:]
+        assert len(ends) >= len(names) - 1
+        for line in lines:
+            numbers = [match.end() for match in re.finditer(r"\S+", line)][1 : len(ends) + 1]
+            assert numbers == ends
+    assert "1.0×" not in part
+    assert " 7.0×" in part
 
 
 async def test_the_client_of_our_own_counts_what_it_gets(
