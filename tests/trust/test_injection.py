@@ -232,12 +232,12 @@ def _neutral(outcome: Any, text: str) -> Any:
 
 
 async def test_no_text_does_more_than_a_harmless_one(desk: Desk, figure: Figure) -> None:
-    """The fast form tries a third of the texts, other ones each time, at doors that take longer."""
+    """The fast form tries a sixth of the texts, other ones each time, at doors that take longer."""
     before = await desk.state()
     tried = 0
     for turn, (name, ask) in enumerate(DOORS.items()):
         expected = _neutral(await ask(desk, HARMLESS), HARMLESS)
-        every = 1 if LONG or ask.__module__ != doors.__name__ else 3
+        every = 1 if LONG or ask.__module__ != doors.__name__ else 6
         for text in (PAYLOADS + SLEEPS)[turn % every :: every]:
             assert _neutral(await ask(desk, text), text) == expected, (name, text)
             tried += 1
@@ -245,6 +245,8 @@ async def test_no_text_does_more_than_a_harmless_one(desk: Desk, figure: Figure)
     figure(12, PROMISE, f"{len(DOORS)} doors, {tried} texts, 0 rows differ")
 
 
+#: How often each is timed in the long form.
+ROUNDS = 25
 NAMES_OF_GRAPHQL = [
     "select",
     "pg_sleep",
@@ -277,24 +279,29 @@ async def test_aliases_are_keys_and_nothing_else(desk: Desk, figure: Figure) -> 
 @pytest.mark.alone
 async def test_no_text_takes_longer_than_a_harmless_one(desk: Desk, figure: Figure) -> None:
     """The fast form sees a sleep that is executed, the long one anything that costs."""
-    rounds, worst = (25 if LONG else 1), 0.0
+    worst = 0.0
     for name, ask in DOORS.items():
         for text in SLEEPS:
-            harmless = re.sub(r"[^a-z]", "x", text)  # as long, and as like to what is known
-            times: dict[str, list[float]] = {harmless: [], text: []}
-            for tried in times:
-                await ask(desk, tried)
-            for _ in range(rounds):
-                for tried, taken in times.items():
-                    began = time.perf_counter()
-                    await ask(desk, tried)
-                    taken.append(time.perf_counter() - began)
-            assert min(times[text]) < SLEEP, (name, text)
+            if await _time(desk, ask, text) >= SLEEP:  # or the machine did something else
+                assert await _time(desk, ask, text) < SLEEP, (name, text)
             if LONG:
+                harmless = re.sub(r"[^a-z]", "x", text)  # as long, and as like to what is known
+                times: dict[str, list[float]] = {harmless: [], text: []}
+                await ask(desk, harmless)
+                for _ in range(ROUNDS):
+                    for tried, taken in times.items():
+                        taken.append(await _time(desk, ask, tried))
                 ratio = _quick(times[text]) / _quick(times[harmless])
                 worst = max(worst, ratio)
                 assert ratio < 1.5, (name, text, ratio)
-    figure(12, PROMISE, f"{rounds} × {len(SLEEPS)} sleeps at each door, quartiles ≤ {worst:.2f} ×")
+    tries = f"{ROUNDS} × {len(SLEEPS)} sleeps at each door, quartiles ≤ {worst:.2f} ×"
+    figure(12, PROMISE, tries if LONG else f"{len(SLEEPS)} sleeps at each door, none of them done")
+
+
+async def _time(desk: Desk, ask: Any, text: str) -> float:
+    began = time.perf_counter()
+    await ask(desk, text)
+    return time.perf_counter() - began
 
 
 def _quick(taken: list[float]) -> float:
