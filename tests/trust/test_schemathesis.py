@@ -18,7 +18,7 @@ from listening import asking
 
 CASES = 3_000 if LONG else 25
 #: What may be wrong with a document that fits the schema: its size, a value, a cursor.
-REFUSED = {"LIMIT_EXCEEDED", "INVALID", "BAD_REQUEST"}
+REFUSED = {"NOT_FOUND", "LIMIT_EXCEEDED", "INVALID", "BAD_REQUEST"}
 SCALARS = {
     "Date": st.dates().map(dt.date.isoformat),
     "DateTime": st.datetimes(timezones=st.just(dt.UTC)).map(dt.datetime.isoformat),
