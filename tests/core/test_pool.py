@@ -414,3 +414,30 @@ def test_an_outage_is_known_by_what_caused_an_error(error: Exception, outage: bo
     outer.__cause__ = wrapped
     for seen in (error, wrapped, outer):
         assert outage_in(seen) is (error if outage else None)
+
+
+async def test_plans_stay_prepared_up_to_a_number(
+    pool: TenantPool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("guanxi_core.database.pool.STATEMENTS", 3)
+    async with pool.connection(A) as connection:
+        for number in (0, 1, 2, 0, 3, 0, 4):
+            plan = f"SELECT $1::int + {number} AS sum, {TENANT[7:]} AS tenant -- plan {number}"
+            row = await connection.answer(plan, [number])
+            assert (row["sum"], row["tenant"]) == (2 * number, str(A))
+        await connection.fetchval("SELECT 1")  # what is wanted no more leaves with the next
+        prepared = await connection.fetch("SELECT right(statement, 1) FROM pg_prepared_statements")
+        assert {row[0] for row in prepared} >= {"0", "3", "4"}
+        assert not {row[0] for row in prepared} & {"2"}
+
+
+async def test_a_plan_that_failed_can_be_answered_later(pool: TenantPool):
+    async with pool.connection(A) as connection:
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await connection.answer("SELECT 4 / $1::int", [0])
+        assert (await connection.answer("SELECT 4 / $1::int", [2]))[0] == 2
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await connection.answer("SELECT 1 FROM nowhere", [])
+        await connection.execute("CREATE TEMPORARY TABLE nowhere AS SELECT 1")
+        assert (await connection.answer("SELECT 1 FROM nowhere", []))[0] == 1
+        await connection.execute("DROP TABLE nowhere")

@@ -19,6 +19,8 @@ SESSION: Final = {
     "DateStyle": "ISO, MDY",
     "jit": "off",
 }
+#: How many stay prepared on a connection.
+STATEMENTS: Final = 1000
 NO_SETTINGS: Final[Mapping[str, str]] = {}
 _DAY_ZERO: Final = dt.date(2000, 1, 1).toordinal()
 
@@ -36,11 +38,12 @@ class Timed:
         self._began = time.perf_counter()
 
     def __exit__(self, *raised: Any) -> None:
-        _count(self._began)
+        count(self._began)
         self._span.__exit__(*raised)
 
 
-def _count(began: float) -> None:
+def count(began: float) -> None:
+    """Count a statement that began at a time of ``perf_counter`` and has ended."""
     seconds = time.perf_counter() - began
     activity = CURRENT.get()
     metrics.STATEMENTS.observe(seconds, "none" if activity is None else activity.kind)
@@ -63,25 +66,13 @@ class GuanxiConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no t
 
     async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
         """Its first row."""
-        if traces.on():
-            with Timed(query):
-                return await super().fetchrow(query, *args, **options)
-        began = time.perf_counter()  # what plans are fetched by, so that every object counts
-        try:
+        with Timed(query):
             return await super().fetchrow(query, *args, **options)
-        finally:
-            _count(began)
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
         """The first value of its first row."""
-        if traces.on():
-            with Timed(query):
-                return await super().fetchval(query, *args, **options)
-        began = time.perf_counter()  # what plans are fetched by, so that every object counts
-        try:
+        with Timed(query):
             return await super().fetchval(query, *args, **options)
-        finally:
-            _count(began)
 
 
 async def connect(url: str, settings: Mapping[str, str] = NO_SETTINGS, **options: Any) -> Any:
@@ -93,7 +84,7 @@ async def connect(url: str, settings: Mapping[str, str] = NO_SETTINGS, **options
     defaults = {
         "timeout": 10,
         "server_settings": {**SESSION, **settings},
-        "statement_cache_size": 1000,
+        "statement_cache_size": STATEMENTS,
         "max_cached_statement_lifetime": 0,
         "max_cacheable_statement_size": 0,
         "connection_class": GuanxiConnection,

@@ -17,8 +17,8 @@ import asyncio
 import logging
 import sys
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
@@ -26,9 +26,16 @@ from uuid import UUID
 import asyncpg
 
 from guanxi_core.database.address import place_of
-from guanxi_core.database.connections import NO_SETTINGS, GuanxiConnection, connect
+from guanxi_core.database.connections import (
+    NO_SETTINGS,
+    STATEMENTS,
+    GuanxiConnection,
+    Timed,
+    connect,
+    count,
+)
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in, unavailable
-from guanxi_core.telemetry import metrics
+from guanxi_core.telemetry import metrics, traces
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +54,38 @@ class PoolState(NamedTuple):
 class TenantConnection(GuanxiConnection):
     """A connection of a :class:`TenantPool`."""
 
-    __slots__ = ("lent", "tenant")
+    __slots__ = ("_plans", "lent", "tenant")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tenant: object = None  # a UUID; None for no tenant at all
         self.lent = True
+        self._plans: OrderedDict[str, Any] = OrderedDict()
+
+    async def answer(self, query: str, arguments: Sequence[Any]) -> Any:
+        """The first row of a plan, whose columns must be of PostgreSQL's own types.
+
+        The driver looks at a statement again each time that it is given as text; this spares that.
+        """
+        statement = self._plans.get(query)
+        if statement is None:
+            statement = await self._keep(query)
+        else:
+            self._plans.move_to_end(query)
+        if traces.on():
+            with Timed(query):
+                return await statement.fetchrow(*arguments)
+        began = time.perf_counter()
+        try:
+            return await statement.fetchrow(*arguments)
+        finally:
+            count(began)
+
+    async def _keep(self, query: str) -> Any:
+        statement = self._plans[query] = await self.prepare(query)
+        if len(self._plans) > STATEMENTS:
+            self._plans.popitem(last=False)
+        return statement
 
 
 class TenantPool:

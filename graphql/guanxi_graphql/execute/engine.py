@@ -327,10 +327,12 @@ class Engine:
         pool, tenant = self._platform.pool, request.access.installation.tenant.id
         connection = pool.ready(tenant) or await pool.take(tenant)
         try:
-            return await connection.fetchval(sql, *arguments)
+            row = await connection.answer(sql, arguments)
         except Exception as error:
             pool.raise_if_lost(connection, error)
             raise
+        else:
+            return None if row is None else row[0]
         finally:
             pool.give(connection)
 

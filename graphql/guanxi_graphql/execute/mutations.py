@@ -191,7 +191,7 @@ class Mutations:
             pool, tenant = self._platform.pool, self._request.access.installation.tenant.id
             connection = pool.ready(tenant) or await pool.take(tenant)
             try:
-                row = await connection.fetchrow(plan.statement.sql, *arguments)
+                row = await connection.answer(plan.statement.sql, arguments)
             except Exception as error:
                 pool.raise_if_lost(connection, error)
                 raise self._violation(error, binding) from error
