@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _LOOK: Final = "SELECT * FROM guanxi_work($1, $2, $3)"
 _SLICE: Final = 500  # tenants looked at in one second
+_REST: Final = 0.1  # seconds in which all rings for a tenant are one: its next turn has more to do
 _TURN: Final = 1.0  # seconds after which a turn begins nothing new
 _GRACE: Final = 10.0  # seconds in which what runs may end before it is cut
 _UNWATCHED: Final = 60.0  # seconds after which a worker hangs that no watchdog ends
@@ -74,6 +75,8 @@ class Worker:
         self._changed: dict[UUID, Any] = {}
         self._heeded: dict[UUID, Any] = {}
         self._due: set[UUID] = set()  # tenants with schedules that are due
+        #: Tenants that were rung for a moment ago, and whether they have been again since.
+        self._rung: dict[UUID, bool] = {}
         self._clock = platform.now()
 
     @asynccontextmanager
@@ -216,7 +219,19 @@ class Worker:
             self._there.set()
 
         url = self._platform.pool.url
-        await listen(url, WORK, self._turns.add, begun, (queue.ATTEND, me))
+        await listen(url, WORK, self._hear, begun, (queue.ATTEND, me))
+
+    def _hear(self, tenant_id: UUID) -> None:
+        if tenant_id in self._rung:
+            self._rung[tenant_id] = True
+            return
+        self._rung[tenant_id] = False
+        self._turns.add(tenant_id)
+        asyncio.get_running_loop().call_later(_REST, self._rested, tenant_id)
+
+    def _rested(self, tenant_id: UUID) -> None:
+        if self._rung.pop(tenant_id):
+            self._hear(tenant_id)
 
     async def _look_around(self) -> None:
         """Find what nobody rang for: events of killed processes, retries, lost claims, times."""
