@@ -22,3 +22,11 @@ class CustomersClassified(Event):
     as_of: dt.date
     classified: int
     changed: int
+
+
+class CoverageCounted(Event):
+    """The visits of a week were counted when it was over: see `weeklyCoverages`."""
+
+    week_of: dt.date
+    employees: int
+    behind: int
