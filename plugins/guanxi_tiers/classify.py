@@ -19,7 +19,7 @@ from guanxi_tiers.choices import Tier
 from guanxi_tiers.comparing import keep_shadow
 from guanxi_tiers.days import check_day
 from guanxi_tiers.deciding import decide, in_force, set_by_hand, take_turns
-from guanxi_tiers.events import CustomersClassified, TierChanged
+from guanxi_tiers.events import ClassificationRequested, CustomersClassified, TierChanged
 from guanxi_tiers.models import Standing, TierDecision, TierRun
 from guanxi_tiers.rules import Rules, rules_of
 from guanxi_tiers.schemes import TierScheme, changed, in_shadow, settings_in_force
@@ -67,8 +67,36 @@ async def classify(
     return await _classify(ctx, sa.true() if condition is None else condition, run, ready)
 
 
-async def classify_changed(ctx: Context, settings: TierSettings) -> TierClassification | None:
-    """Decide again about whom something changed since the last time; None if there is nobody.
+async def classify_or_request(
+    ctx: Context, settings: TierSettings, condition: sa.ColumnElement[bool] | None, as_of: dt.date
+) -> TierClassification:
+    """Classify; if it is all customers and they are too many for a request, have it done later."""
+    check_day("as_of", as_of)
+    if condition is None and sees_everybody(ctx):
+        total = await _how_many(ctx, sa.true())
+        if total > settings.classify_at_once:
+            await rules_of(ctx, await settings_in_force(ctx, settings), as_of)  # or refuse now
+            ctx.emit(ClassificationRequested(as_of=as_of))
+            return nobody(as_of, in_background=True)
+    return await classify(ctx, settings, condition, as_of)
+
+
+def nobody(as_of: dt.date, *, in_background: bool = False) -> TierClassification:
+    """What a classification answers that decides about nobody, or not yet."""
+    return TierClassification(
+        as_of=as_of, classified=0, changed=0, by_tier=[], in_background=in_background
+    )
+
+
+async def _how_many(ctx: Context, condition: sa.ColumnElement[bool]) -> int:
+    among = select(sa.func.count()).where(condition, Customer.archived_at.is_(None))
+    return await ctx.db.scalar(among.select_from(Customer)) or 0
+
+
+async def classify_changed(
+    ctx: Context, settings: TierSettings, *, in_request: bool
+) -> TierClassification:
+    """Decide again about whom something changed since the last time.
 
     Where the rules themselves have changed, or nothing is known to build on, it is everybody.
     """
@@ -78,9 +106,11 @@ async def classify_changed(ctx: Context, settings: TierSettings) -> TierClassifi
     condition: sa.ColumnElement[bool] = sa.true()
     if last is not None and last.basis == ready.basis and last.as_of <= as_of:
         condition = Customer.id.in_(changed_since(last, ready.rules, as_of, ctx.today()))
-        present = select(Customer.id).where(condition, Customer.archived_at.is_(None)).limit(1)
-        if await ctx.db.scalar(present) is None:
-            return None
+    wanted = await _how_many(ctx, condition)
+    if not wanted:
+        return nobody(as_of)
+    if in_request and wanted > settings.classify_at_once:
+        return await classify_or_request(ctx, settings, None, as_of)
     run = await _begin(ctx, ready, as_of, everybody=sees_everybody(ctx))
     return await _classify(ctx, condition, run, ready)
 
@@ -109,8 +139,7 @@ async def _begin(ctx: Context, ready: _Ready, as_of: dt.date, *, everybody: bool
 async def _classify(
     ctx: Context, condition: sa.ColumnElement[bool], run: TierRun, ready: _Ready
 ) -> TierClassification:
-    among = select(sa.func.count()).where(condition, Customer.archived_at.is_(None))
-    total = await ctx.db.scalar(among.select_from(Customer))
+    total = await _how_many(ctx, condition)
     async with ctx.job(f"Classify customers as of {run.as_of}", total=total) as job:
         if ready.scheme is not None and ready.others is not None:
             await _in_shadow(ctx, ready.scheme, condition, run.as_of, ready.others)
@@ -122,6 +151,7 @@ async def _classify(
         classified=run.classified,
         changed=run.changed,
         by_tier=counts(tiers),
+        in_background=False,
     )
 
 

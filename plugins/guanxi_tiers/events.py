@@ -16,6 +16,12 @@ class TierChanged(Event):
     reason: str
 
 
+class ClassificationRequested(Event):
+    """Somebody wants all customers classified, who are more than one request takes."""
+
+    as_of: dt.date
+
+
 class CustomersClassified(Event):
     """Customers were classified."""
 

@@ -174,7 +174,7 @@ def _required(ctx: Context, settings: TierSettings, demands: Sequence[Demand]) -
     )
 
 
-def _columns(**changed: Any) -> list[sa.ColumnElement[Any]]:
+def _columns(**changed: Any) -> list[Any]:
     """The columns of an obligation, some of them with another value."""
     names = ("customer_id", "tier", "requirement", "starts_on", "ends_on", "due_on", "state")
     kept = [getattr(TierObligation, name) for name in names if name not in changed]

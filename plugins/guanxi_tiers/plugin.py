@@ -20,6 +20,7 @@ from guanxi_sdk import (
     Where,
     hookimpl,
     mutation,
+    on,
     query,
     schedule,
     sql_field,
@@ -30,7 +31,12 @@ from guanxi_tiers.care import CareHooks, care, non_project_share
 from guanxi_tiers.choices import Tier
 from guanxi_tiers.coverage import WeeklyCoverage, coverage, keep_coverage
 from guanxi_tiers.days import check_day
-from guanxi_tiers.events import CoverageCounted, CustomersClassified, TierChanged
+from guanxi_tiers.events import (
+    ClassificationRequested,
+    CoverageCounted,
+    CustomersClassified,
+    TierChanged,
+)
 from guanxi_tiers.models import (
     ArrearsWaiver,
     NeedTriage,
@@ -78,14 +84,14 @@ class Tiers(
         Leave,
         WeeklyCoverage,
     ],
-    events=[TierChanged, CustomersClassified, CoverageCounted],
+    events=[TierChanged, ClassificationRequested, CustomersClassified, CoverageCounted],
     permissions=[READ, WRITE, OVERRIDE, RULES],
     hooks=[TierHooks, ObligationHooks, CareHooks],
 ):
     """Four tiers of customers (战略, 伙伴, 优先, 一般), decided by strategies, with reasons."""
 
     @staticmethod
-    @sql_field(Customer)
+    @sql_field(Customer, needs=READ)
     def tier_on(customer: Any, ambient: Ambient, day: dt.date | None = None) -> SQL[Tier | None]:
         """The tier that was in force on a day, today unless another is named; null before any.
 
@@ -105,10 +111,12 @@ class Tiers(
     ) -> TierClassification:
         """Decide the tiers of customers by the facts of a day, today unless another is named.
 
-        Tiers set by hand stay. Purchases count in the enterprise's own currency.
+        Tiers set by hand stay. Purchases count in the enterprise's own currency. All customers of a
+        large enterprise are decided beside the request: `jobs` tells how far it is.
         """
         condition = None if where is None else where.condition
-        return await classify.classify(ctx, self.settings, condition, as_of or ctx.today())
+        day = as_of or ctx.today()
+        return await classify.classify_or_request(ctx, self.settings, condition, day)
 
     @mutation(needs=WRITE)
     async def classify_changed_customers(self, ctx: Context) -> TierClassification:
@@ -116,18 +124,21 @@ class Tiers(
 
         The same happens every hour by itself, unless the setting `keep_up_to_date` is off.
         """
-        done = await classify.classify_changed(ctx, self.settings)
-        nobody = TierClassification(as_of=ctx.today(), classified=0, changed=0, by_tier=[])
-        return nobody if done is None else done
+        return await classify.classify_changed(ctx, self.settings, in_request=True)
 
-    @schedule("7 * * * *")
+    @on(ClassificationRequested, deadline=1800)
+    async def classify_everybody(self, ctx: Context, event: ClassificationRequested) -> None:
+        """Classify all customers beside the request that asked for it."""
+        await classify.classify(ctx, self.settings, None, event.as_of)
+
+    @schedule("7 * * * *", deadline=1800)
     async def keep_tiers(self, ctx: Context) -> None:
         """Let tiers follow what changed, and overrides end, once everybody has a tier of the day.
 
         Whoever classified last by the facts of a past day wants to see these, so they stay.
         """
         if self.settings.keep_up_to_date and await classify.follows(ctx):
-            await classify.classify_changed(ctx, self.settings)
+            await classify.classify_changed(ctx, self.settings, in_request=False)
 
     @mutation(needs=OVERRIDE)
     async def override_tier(
@@ -199,7 +210,7 @@ class Tiers(
         From now on each classification asks both; `tierShadowComparison` tells where they differ.
         """
         await schemes.put_in_shadow(ctx, scheme_id, until)
-        return await classify.classify(ctx, self.settings, None, ctx.today())
+        return await classify.classify_or_request(ctx, self.settings, None, ctx.today())
 
     @mutation(needs=RULES)
     async def promote_tier_scheme(self, ctx: Context, scheme_id: UUID) -> TierClassification:
@@ -209,48 +220,48 @@ class Tiers(
         retired one takes it back.
         """
         await schemes.put_in_force(ctx, scheme_id)
-        return await classify.classify(ctx, self.settings, None, ctx.today())
+        return await classify.classify_or_request(ctx, self.settings, None, ctx.today())
 
     @mutation(needs=RULES)
     async def retire_tier_scheme(self, ctx: Context, scheme_id: UUID) -> TierScheme:
         """Take a scheme out of use; if it was in force, the plugin's settings decide again."""
         scheme, was_in_force = await schemes.retire(ctx, scheme_id)
         if was_in_force:
-            await classify.classify(ctx, self.settings, None, ctx.today())
+            await classify.classify_or_request(ctx, self.settings, None, ctx.today())
         return scheme
 
     @staticmethod
-    @sql_field(Customer)
+    @sql_field(Customer, needs=READ)
     def open_obligations(customer: Any, ambient: Ambient) -> SQL[int]:
         """How many obligations of the customer's tier are still open."""
         return obligations.of_customer(customer, ambient)
 
     @staticmethod
-    @sql_field(Customer)
+    @sql_field(Customer, needs=READ)
     def overdue_obligations(customer: Any, ambient: Ambient) -> SQL[int]:
         """How many of these should have been fulfilled by now."""
         return obligations.of_customer(customer, ambient, overdue=True)
 
     @staticmethod
-    @sql_field(Employee)
+    @sql_field(Employee, needs=READ)
     def open_customer_obligations(employee: Any, ambient: Ambient) -> SQL[int]:
         """How many obligations are open for customers whose primary steward the employee is."""
         return obligations.of_steward(employee, ambient)
 
     @staticmethod
-    @sql_field(Employee)
+    @sql_field(Employee, needs=READ)
     def overdue_customer_obligations(employee: Any, ambient: Ambient) -> SQL[int]:
         """How many of these should have been fulfilled by now."""
         return obligations.of_steward(employee, ambient, overdue=True)
 
     @staticmethod
-    @sql_field(Office)
+    @sql_field(Office, needs=READ)
     def open_office_obligations(office: Any, ambient: Ambient) -> SQL[int]:
         """How many obligations are open for customers whom the office serves."""
         return obligations.of_office(office, ambient)
 
     @staticmethod
-    @sql_field(Office)
+    @sql_field(Office, needs=READ)
     def overdue_office_obligations(office: Any, ambient: Ambient) -> SQL[int]:
         """How many of these should have been fulfilled by now."""
         return obligations.of_office(office, ambient, overdue=True)
@@ -271,7 +282,7 @@ class Tiers(
         """Say that something was done which no plugin knows of, today unless a day is named."""
         return await obligations.fulfil(ctx, obligation_id, evidence, on or ctx.today())
 
-    @schedule("22 * * * *")
+    @schedule("22 * * * *", deadline=1800)
     async def keep_obligations(self, ctx: Context) -> None:
         """Demand what tiers require, and note what was fulfilled."""
         await obligations.keep_obligations(ctx, self.settings)

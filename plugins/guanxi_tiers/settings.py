@@ -50,6 +50,9 @@ class TierSettings(Settings):
     override_days: Annotated[
         int, Meta(description="Days after which a tier set by hand ends, unless a day is named.")
     ] = 365
+    classify_at_once: Annotated[
+        int, Meta(description="Customers whom one request classifies; more are done beside it.")
+    ] = 20_000
     keep_up_to_date: Annotated[
         bool, Meta(description="Whether tiers follow what changes, every hour.")
     ] = True
@@ -185,6 +188,7 @@ class TierSettings(Settings):
             ("arrears_cap_days", 0),
             ("override_days", 1),
             ("recheck_minutes", 0),
+            ("classify_at_once", 0),
             ("plan_days", 1),
             ("grace_days", 0),
             ("visit_quota", 0),

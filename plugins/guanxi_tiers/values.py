@@ -63,6 +63,9 @@ class TierClassification(Value):
     by_tier: list[TierCount]
     """How many customers have which tier now, among those looked at."""
 
+    in_background: bool
+    """Whether there are so many that it goes on by itself: `jobs` and `tierRuns` tell of it."""
+
 
 class TierMove(Value):
     """How many customers would move from one tier to another."""

@@ -185,6 +185,27 @@ async def test_its_progress_is_seen_and_its_run_is_kept(guanxi: Boot, monkeypatc
     }  # fmt: skip
 
 
+async def test_more_customers_than_a_request_takes_are_classified_beside_it(guanxi: Boot) -> None:
+    app = await booted(guanxi, TierSettings(weight_purchase=0, classify_at_once=2, **AT_ONCE))
+    document = """mutation ($where: CustomerWhere) { classifyCustomers(where: $where) {
+        result { classified inBackground } errors { message } } }"""
+    for n in range(3):
+        await assess(app, await customer(app, f"C{n}"), PROFIT=9)
+    answer = await done(app, document, where={"code": {"eq": "C1"}})
+    assert answer == {"classified": 1, "inBackground": False}
+    assert await done(app, document) == {"classified": 0, "inBackground": True}
+    assert await tiers(app) == {"C0": None, "C1": "S", "C2": None}
+    await app.deliver()
+    assert set((await tiers(app)).values()) == {"S"}
+    run = (await app.all(TierRun))[-1]
+    assert (run.classified, run.everybody, run.started_by) == (3, True, "system")
+    for n in range(3):
+        await customer(app, f"D{n}")
+    assert await changed(app) == 0
+    await app.deliver()
+    assert (await app.all(TierRun))[-1].classified == 6
+
+
 async def test_an_override_is_no_reason_to_decide_again_until_it_ends(guanxi: Boot) -> None:
     app = await booted(guanxi, PROFIT_ALONE)
     c = await customer(app)
