@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import JSONB
 
+from guanxi_sdk import Invalid
 from guanxi_tiers.choices import Tier, TierCombination
 from guanxi_tiers.rows import Rows, joined, json_array, layer, reasons, text
 from guanxi_tiers.rules import Asked, Rules
@@ -41,6 +42,12 @@ def verdicts(rows: Rows, rules: Rules) -> tuple[Rows, list[Asked]]:
     return rows, answered
 
 
+def none_works(rules: Rules) -> Invalid:
+    """What is told where every strategy that was chosen fails."""
+    names = ", ".join(one.name for one in rules.asked)
+    return Invalid("strategies", f"names {names}, and none of them works: choose others")
+
+
 def _columns(number: int, verdict: TierVerdict) -> dict[str, Any]:
     """A verdict by name; nonsense counts as knowing nothing, so that it harms nobody else."""
     tier = sa.cast(verdict.tier, sa.Text)
@@ -63,6 +70,8 @@ def _columns(number: int, verdict: TierVerdict) -> dict[str, Any]:
 def combined(rows: Rows, rules: Rules) -> Rows:
     """``rows`` with the columns verdict_tier, verdict_score and so on."""
     rows, asked = verdicts(rows, rules)
+    if not asked:
+        raise none_works(rules)
     numbers = range(len(asked))
     if len(asked) == 1:
         return layer(rows, _of_one(rows, asked[0]), "combined")

@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import aliased
 
 from guanxi_customers import Customer
-from guanxi_sdk import Context, Job, PluginError, Refusal
+from guanxi_sdk import Context, Job, Refusal
 from guanxi_tiers.choices import Tier
-from guanxi_tiers.combining import combined
+from guanxi_tiers.combining import combined, none_works
 from guanxi_tiers.facts import facts_of, pages
 from guanxi_tiers.models import Standing, TierDecision, TierRun
 from guanxi_tiers.rows import Rows, joined, layer, reasons, text
@@ -88,7 +88,7 @@ async def _decide_page(
         log.error("tier strategies failed and were left out: %s", culprits, exc_info=error)
     kept = rules.without(*culprits)
     if not kept.asked:
-        raise PluginError("", f"the tier strategies {', '.join(culprits)} fail: choose others.")
+        raise none_works(rules)
     return await _decide_page(ctx, condition, run, kept, lift=lift)
 
 
@@ -100,8 +100,8 @@ async def failing(
     for one in rules.asked:
         if one.offered is None:
             continue
-        alone = combined(facts_of(ctx, condition, as_of), Rules(rules.settings, (one,), ""))
         try:
+            alone = combined(facts_of(ctx, condition, as_of), Rules(rules.settings, (one,), ""))
             async with ctx.db.begin_nested():
                 names = ("verdict_tier", "verdict_score", "verdict_inputs", "verdict_reasons")
                 looked_at = [func.count(alone.c[name]) for name in names]

@@ -99,7 +99,7 @@ class TierRun(Model, closed=("create", "update", "archive", "restore")):
     """Digest of the rules: with others, what did not change must be looked at as well."""
 
     started_by: Mapped[str]
-    """Name of the user who classified; `system` where it was the hour."""
+    """Name of the user who classified; `tiers.keep_tiers` where it was the hour."""
 
 
 class TierDecision(Model, within="customer", closed=("create", "update", "archive", "restore")):
@@ -132,7 +132,7 @@ class TierDecision(Model, within="customer", closed=("create", "update", "archiv
     strategy_version: Mapped[str]
     """The versions of these strategies, in the same order."""
 
-    holds_from: Mapped[dt.date] = column(indexed=True)
+    holds_from: Mapped[dt.date]
     """Day from which the tier is in force, until a later decision: see `Customer.tierOn`."""
 
     former_tier: Mapped[Tier | None]

@@ -40,7 +40,7 @@ class TierScheme(Model, write=RULES, closed=("update", "archive", "restore")):
     """What it is called."""
 
     changes: Mapped[list[str]]
-    """Settings of the plugin with other values, such as `threshold_s=85`."""
+    """Settings by which tiers are decided, with other values, such as `threshold_s=85`."""
 
     state: Mapped[SchemeState] = column(indexed=True, readonly=True, default=SchemeState.DRAFT)
     """Draft, in shadow, in force or retired; at most one is in force, and one in shadow."""
@@ -78,6 +78,8 @@ def changed(settings: TierSettings, changes: Sequence[str]) -> TierSettings:
         name, sign, value = change.partition("=")
         if not sign or name not in TierSettings.__struct_fields__:
             raise Invalid("changes", f"holds '{change}', which is not like threshold_s=85")
+        if not TierSettings.is_rule(name):
+            raise Invalid("changes", f"names {name}, by which no tier is decided: set it itself")
         if name in given:
             raise Invalid("changes", f"names {name} twice")
         try:

@@ -12,6 +12,11 @@ from guanxi_tiers.choices import Requirement, Tier, TierCombination, TierInputNa
 
 #: Points (0–10) by a quantity: linear between the pairs, flat outside.
 Breakpoints = tuple[tuple[float, float], ...]
+#: How the names of settings begin by which tiers are decided.
+_RULES = (
+    "weight_", "threshold_", "arrears_", "purchase_points", "growth_points", "credit_points",
+    "pareto_", "rfm_", "triage_",
+)  # fmt: skip
 #: The least and the most of something.
 Band = tuple[int, int]
 #: What a tier requires, each with how often a year: 1, 2, 3, 4, 6 or 12 times.
@@ -209,6 +214,11 @@ class TierSettings(Settings):
         if not 0 <= self.non_project_share <= 1:
             raise ValueError(f"non_project_share is {self.non_project_share}: it goes from 0 to 1.")
         _check_time_zone(self.time_zone)
+
+    @staticmethod
+    def is_rule(name: str) -> bool:
+        """Whether a setting is one of those by which tiers are decided."""
+        return name in ("strategies", "combination") or name.startswith(_RULES)
 
     @property
     def weights(self) -> dict[TierInputName, float]:

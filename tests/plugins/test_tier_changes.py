@@ -198,7 +198,7 @@ async def test_more_customers_than_a_request_takes_are_classified_beside_it(guan
     await app.deliver()
     assert set((await tiers(app)).values()) == {"S"}
     run = (await app.all(TierRun))[-1]
-    assert (run.classified, run.everybody, run.started_by) == (3, True, "system")
+    assert (run.classified, run.everybody, run.started_by) == (3, True, "tiers.classify_everybody")
     for n in range(3):
         await customer(app, f"D{n}")
     assert await changed(app) == 0

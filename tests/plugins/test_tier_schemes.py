@@ -173,6 +173,7 @@ async def test_who_is_set_by_hand_does_not_move(guanxi: Boot) -> None:
     [
         ("threshold_s", "which is not like threshold_s=85"),
         ("threshold_x=1", "which is not like threshold_s=85"),
+        ("visit_quota=9", "by which no tier is decided"),
         ("threshold_s=101", "they must rise, above 0 and up to 100"),
         ("threshold_s=high", "Expected `float`"),
     ],

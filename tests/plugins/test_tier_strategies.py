@@ -316,6 +316,16 @@ async def test_a_failing_strategy_costs_its_own_answer_only(guanxi: Boot, name: 
     assert set((await tiers(app, "tierStrategy")).values()) == {"F1"}
 
 
+@pytest.mark.parametrize("names", [("RAISES",), ("DIVIDES",), ("RAISES", "DIVIDES")])
+async def test_where_no_strategy_works_that_is_said(guanxi: Boot, names: tuple[str, ...]) -> None:
+    app = await booted(guanxi, TierSettings(strategies=names), Broken())
+    await customer(app)
+    refused = await app.graphql("mutation { classifyCustomers { errors { path message } } }")
+    (error,) = refused["classifyCustomers"]["errors"]
+    assert error["message"] == f"names {', '.join(names)}, and none of them works: choose others"
+    assert await tiers(app) == {"C1": None}
+
+
 async def test_a_strategy_that_does_not_exist_is_refused_with_those_that_do(guanxi: Boot) -> None:
     app = await booted(guanxi, TierSettings(strategies=("F2",)), StateBodies())
     await customer(app)

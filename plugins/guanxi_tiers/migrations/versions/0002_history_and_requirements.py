@@ -476,12 +476,6 @@ def upgrade() -> None:
     op.execute("UPDATE tiers_tier_decision SET strategy_tier = tier WHERE NOT overridden")
     op.alter_column("tiers_tier_decision", "holds_from", nullable=False)
     op.create_index(
-        "ix_tiers_tier_decision_tenant_id_holds_from_id",
-        "tiers_tier_decision",
-        ["tenant_id", "holds_from", "id"],
-        unique=False,
-    )
-    op.create_index(
         "ix_tiers_tier_decision_tenant_id_run_id_id",
         "tiers_tier_decision",
         ["tenant_id", "run_id", "id"],
@@ -513,9 +507,6 @@ def downgrade() -> None:
         "fk_tiers_tier_decision_tenant_id_run_id", "tiers_tier_decision", type_="foreignkey"
     )
     op.drop_index("ix_tiers_tier_decision_tenant_id_run_id_id", table_name="tiers_tier_decision")
-    op.drop_index(
-        "ix_tiers_tier_decision_tenant_id_holds_from_id", table_name="tiers_tier_decision"
-    )
     op.drop_column("tiers_tier_decision", "override_until")
     op.drop_column("tiers_tier_decision", "run_id")
     op.drop_column("tiers_tier_decision", "strategy_tier")
