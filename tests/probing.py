@@ -15,6 +15,15 @@ _WRONG: Final = ("broken", "explode")
 
 #: Values with which their mutations are done, by plugin, as ``examples=`` takes them.
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "tiers": {
+        "TierObligation.state": "OPEN",
+        "TierScheme.changes": ["threshold_s=85"],
+        "TierScheme.state": "DRAFT",
+        "createTierScheme.changes": ["threshold_s=85"],
+        "backtestTiers.changes": ["threshold_s=85"],
+        "fulfilTierObligation.on": "2024-03-01",
+        "shadowTierScheme.until": "2024-03-01",
+    },
     "webhooks": {
         "createWebhook.events": ["UserCreated"],
         "updateWebhook.events": ["UserCreated"],

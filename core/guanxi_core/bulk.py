@@ -173,7 +173,8 @@ async def save_many(
     check_values(info, dict.fromkeys(names))
     if fixed := sorted(_FIXED.intersection(names)):
         raise Invalid(fixed[0], "cannot be given")
-    statement = _upsert(info, [c for name in names for c in _field(info, name).columns])
+    columns = [c for name in names for c in _field(info, name).columns]
+    statement = _upsert(info, columns, _given_as_json(info, columns))
     await session.flush()
     await _refuse_hidden(session, model, [row["id"] for row in rows if row.get("id")])
     await _refuse_erased(session, info, rows)
@@ -190,17 +191,55 @@ async def save_many(
         if info.subject and written.rowcount < len(chunk):
             raise NotFound  # one of them was erased
         await _keep(session, model, chunk)
-        summary = {"count": len(chunk), "first": chunk[0]["id"], "last": chunk[-1]["id"]}
-        journal = session.sync_session.journal
-        journal.entries.append(
-            BulkChange(info, "save_many", {k: (None, v) for k, v in summary.items()})
-        )
-        if info.of is not None and len(chunk) <= SINGLY:
-            journal.entries += [Report(extended(info), {"id": str(row["id"])}) for row in chunk]
-        else:
-            journal.entries.append(Report(_saved(info), msgspec.to_builtins(summary)))
+        _note_saved(session, info, "save_many", [row["id"] for row in chunk])
     await _refresh(session, model)
     return len(rows)
+
+
+async def save_from(
+    session: TenantSession,
+    model: type[Model] | type[Extension],
+    rows: sa.Select[*tuple[Any, ...]],
+) -> int:
+    """Insert or update by id the rows of a SELECT, which never leave the database."""
+    info = model.info
+    _refuse_append_only(info)
+    if info.subject or info.searched or list(people_named(info)):
+        raise PluginError(
+            info.plugin, f"rows of {info.name} are read in Python as they are saved: use "
+            "ctx.save_many().",
+        )  # fmt: skip
+    given = rows.cte("given_rows")
+    names = [name for name in given.c.keys() if name != "id"]  # noqa: SIM118  no mapping
+    if fixed := sorted(_FIXED.intersection(names)):
+        raise Invalid(fixed[0], "cannot be given")
+    if unknown := sorted(set(names) - set(info.table.c.keys())):
+        raise Invalid(unknown[0], f"is not a column of {info.table.name}")
+    if session.sync_session.policies and "id" in given.c:
+        found = await session.scalars(sa.select(given.c.id))
+        await _refuse_hidden(session, model, list(found))
+    tenant = sa.literal(session.sync_session.tenant_id, sa.Uuid)
+    identity = given.c.id if "id" in given.c else _new_ids()
+    source = sa.select(tenant, identity, *(given.c[name] for name in names)).select_from(given)
+    written = _upsert(info, names, source).returning(info.table.c.id).cte("written")
+    await session.flush()
+    statement = sa.select(sa.func.array_agg(written.c.id)).select_from(written)
+    ids = (await session.execute(statement, execution_options={WRITE: True})).scalar_one() or []
+    if ids:
+        _note_saved(session, info, "save_from", ids)
+        await _refresh(session, model)
+    return len(ids)
+
+
+def _note_saved(session: TenantSession, info: ModelInfo, verb: str, ids: Sequence[UUID]) -> None:
+    """One record of the audit; the outbox tells of few rows of an extension one by one."""
+    summary = {"count": len(ids), "first": ids[0], "last": ids[-1]}
+    journal = session.sync_session.journal
+    journal.entries.append(BulkChange(info, verb, {k: (None, v) for k, v in summary.items()}))
+    if info.of is not None and len(ids) <= SINGLY:
+        journal.entries += [Report(extended(info), {"id": str(one)}) for one in ids]
+    else:
+        journal.entries.append(Report(_saved(info), msgspec.to_builtins(summary)))
 
 
 def _saved(info: ModelInfo) -> str:
@@ -246,11 +285,15 @@ async def _refuse_erased(
                 raise NotFound(column)
 
 
-def _upsert(info: ModelInfo, columns: list[str]) -> sa.Executable:
-    table = info.table
-    given = rows_of_json("rows", [table.c[column] for column in ("id", *columns)])
+def _given_as_json(info: ModelInfo, columns: list[str]) -> Any:
+    given = rows_of_json("rows", [info.table.c[column] for column in ("id", *columns)])
     tenant = sa.bindparam("tenant", type_=sa.Uuid)
-    source = sa.select(tenant, *(given.c[c] for c in ("id", *columns)))
+    return sa.select(tenant, *(given.c[c] for c in ("id", *columns)))
+
+
+def _upsert(info: ModelInfo, columns: list[str], source: sa.Select[Any]) -> Any:
+    """Insert ``source``, a SELECT of tenant, id and ``columns``, or update what is there."""
+    table = info.table
     statement = insert(table).from_select(["tenant_id", "id", *columns], source)
     changed: dict[str, Any] = {column: statement.excluded[column] for column in columns}
     changed["updated_at"] = sa.func.now()

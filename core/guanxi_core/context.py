@@ -231,6 +231,12 @@ class TransactionContext:
         """Insert or update by ``id`` in one statement per chunk, with one audit record each."""
         return await bulk.save_many(self.db, self.origin, model, rows)
 
+    async def save_from(
+        self, model: type[Model] | type[Extension], rows: sa.Select[*tuple[Any, ...]]
+    ) -> int:
+        """Insert or update by ``id`` what a SELECT finds, with one audit record."""
+        return await bulk.save_from(self.db, model, rows)
+
     def tell_once(self, secret: str) -> None:
         """Say that only this answer tells ``secret``; a stored reply has null in its place."""
         self.told_once.append(secret)

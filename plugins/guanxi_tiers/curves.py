@@ -18,7 +18,7 @@ def ratio(number: float | Fraction) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Segment:
+class Segment:
     """Points from a quantity on: (intercept + slope × quantity) / divisor, in whole numbers."""
 
     start: tuple[int, int]
@@ -28,22 +28,22 @@ class _Segment:
 
 
 @lru_cache(maxsize=256)
-def _segments(breakpoints: Breakpoints) -> tuple[_Segment, ...]:
+def segments(breakpoints: Breakpoints) -> tuple[Segment, ...]:
+    """What lies between the breakpoints, and beyond the last of them."""
     pairs = [(Fraction(*ratio(x)), Fraction(*ratio(y))) for x, y in breakpoints]
     slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(pairs)]
     made = []
     for (x, y), slope in zip(pairs, (*slopes, Fraction()), strict=True):
         intercept = y - slope * x
         divisor = lcm(intercept.denominator, slope.denominator)
-        made.append(_Segment(ratio(x), int(intercept * divisor), int(slope * divisor), divisor))
+        made.append(Segment(ratio(x), int(intercept * divisor), int(slope * divisor), divisor))
     return tuple(made)
 
 
 def points(quantity: float | Fraction, breakpoints: Breakpoints) -> Fraction:
     """Points for a quantity: linear between the breakpoints, flat outside."""
     numerator, denominator = ratio(quantity)
-    segments = _segments(breakpoints)
-    for segment in reversed(segments):
+    for segment in reversed(segments(breakpoints)):
         start, unit = segment.start
         if numerator * unit >= start * denominator:
             scaled = segment.intercept * denominator + segment.slope * numerator

@@ -1,23 +1,33 @@
-"""Deciding the tiers of customers page by page, and what is kept of each decision."""
+"""Deciding the tiers of many customers inside PostgreSQL, and what is kept of each decision.
 
-import asyncio
+A page of customers takes four statements: decisions for those about whom there is something new to
+say, the rest confirmed, a count, and the decisions put in force. No row comes to Python.
+"""
+
 import datetime as dt
+import logging
 from collections import Counter
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
-from uuid_utils.compat import uuid7
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import aliased
 
-from guanxi_sdk import Context, Job, PluginError
+from guanxi_customers import Customer
+from guanxi_sdk import Context, Job, Refusal
 from guanxi_tiers.choices import Tier
-from guanxi_tiers.facts import Former, page
-from guanxi_tiers.models import Standing, TierDecision
-from guanxi_tiers.strategy import TierFacts, TierHooks, TierVerdict
-from guanxi_tiers.values import TierReason
+from guanxi_tiers.combining import combined, none_works
+from guanxi_tiers.facts import facts_of, pages
+from guanxi_tiers.models import Standing, TierDecision, TierRun
+from guanxi_tiers.rows import Rows, joined, layer, reasons, text
+from guanxi_tiers.rules import Rules
+from guanxi_tiers.strategy import Because
+
+log = logging.getLogger(__name__)
 
 
 async def take_turns(ctx: Context) -> None:
@@ -30,114 +40,230 @@ async def take_turns(ctx: Context) -> None:
 async def decide(
     ctx: Context,
     condition: sa.ColumnElement[bool],
-    as_of: dt.date,
+    run: TierRun,
+    rules: Rules,
     *,
     lift: bool = False,
     job: Job | None = None,
-) -> tuple[int, Counter[Tier | None]]:
-    """How many tiers changed, and how many customers have which tier now."""
-    changed, tiers = 0, Counter[Tier | None]()
+) -> Counter[Tier | None]:
+    """How many customers have which tier now; the run learns how many changed."""
+    total, ends = await pages(ctx, condition)
+    tiers = Counter[Tier | None]()
     after: UUID | None = None
-    while rows := await page(ctx, condition, as_of, after):
-        decisions, standings, confirmed = [], [], []
-        for number, (facts, former) in enumerate(rows):
-            if number % 200 == 0:
-                await asyncio.sleep(0)  # other requests of this process wait meanwhile
-            verdict = _verdict(ctx, facts)
-            kept = None if lift else former.override_reason
-            if kept is not None:
-                verdict = _keep(verdict, former.tier, kept)
-            tiers[verdict.tier] += 1
-            changed += verdict.tier != former.tier
-            if former.decision_id is None or not _same(verdict, kept, former):
-                decided = decision_row(ctx, facts.customer_id, as_of, verdict, kept)
-                decisions.append(decided)
-                standings.append(in_force(decided))
-            elif former.as_of != as_of:
-                confirmed.append({"id": facts.customer_id, "tiered_as_of": as_of})
-        await ctx.save_many(TierDecision, decisions)
-        await ctx.save_many(Standing, standings)
-        await ctx.save_many(Standing, confirmed)
-        after = rows[-1][0].customer_id
+    for upto in (*ends, None) if total else ():
+        page = [condition]
+        if after is not None:
+            page.append(Customer.id > after)
+        if upto is not None:
+            page.append(Customer.id <= upto)
+        rules = await _decide_page(ctx, sa.and_(*page), run, rules, lift=lift)
+        found = await _counted(ctx, sa.and_(*page), run.id)
+        await _put_in_force(ctx, sa.and_(*page), run)
+        tiers += found
+        after = upto
         if job is not None:
-            await job.advance(len(rows))
-    return changed, tiers
+            await job.advance(found.total())
+    moved = TierDecision.tier.is_distinct_from(TierDecision.former_tier)
+    changed = select(func.count()).where(TierDecision.run_id == run.id, moved)
+    run.classified, run.changed = total, await ctx.db.scalar(changed) or 0
+    await ctx.db.flush()
+    return tiers
 
 
-def _verdict(ctx: Context, facts: TierFacts) -> TierVerdict:
-    verdict: object = ctx.ask(TierHooks.tier_verdict, facts=facts, former=None)
-    if not isinstance(verdict, TierVerdict):
-        raise PluginError(
-            "", f"a strategy answered tier_verdict with {type(verdict).__name__}, not TierVerdict: "
-            "disable it, or mend it.",
-        )  # fmt: skip
-    return verdict
+async def _decide_page(
+    ctx: Context, condition: sa.ColumnElement[bool], run: TierRun, rules: Rules, *, lift: bool
+) -> Rules:
+    """Write the decisions, and say by which rules it was possible.
+
+    A strategy of another plugin that PostgreSQL cannot work out is left out.
+    """
+    try:
+        async with ctx.db.begin_nested():
+            await ctx.save_from(TierDecision, _decisions(ctx, condition, run, rules, lift=lift))
+        return rules
+    except (DBAPIError, Refusal) as error:
+        culprits = await failing(ctx, condition, run.as_of, rules)
+        if not culprits:
+            raise
+        log.error("tier strategies failed and were left out: %s", culprits, exc_info=error)
+    kept = rules.without(*culprits)
+    if not kept.asked:
+        raise none_works(rules)
+    return await _decide_page(ctx, condition, run, kept, lift=lift)
 
 
-def by_hand(tier: Tier | None, reason: str) -> TierReason:
-    """The reason of a tier that the strategies did not decide."""
-    return TierReason(
-        code="OVERRIDE",
-        message=f"Set to {tier} by hand: {reason}",
-        message_zh=f"人工设为{tier}：{reason}",
+async def failing(
+    ctx: Context, condition: sa.ColumnElement[bool], as_of: dt.date, rules: Rules
+) -> list[str]:
+    """The strategies of other plugins that cannot be worked out for these customers."""
+    found = []
+    for one in rules.asked:
+        if one.offered is None:
+            continue
+        try:
+            alone = combined(facts_of(ctx, condition, as_of), Rules(rules.settings, (one,), ""))
+            async with ctx.db.begin_nested():
+                names = ("verdict_tier", "verdict_score", "verdict_inputs", "verdict_reasons")
+                looked_at = [func.count(alone.c[name]) for name in names]
+                await ctx.db.execute(select(*looked_at))
+        except (DBAPIError, Refusal):
+            found.append(one.name)
+    return found
+
+
+def _decisions(
+    ctx: Context, condition: sa.ColumnElement[bool], run: TierRun, rules: Rules, *, lift: bool
+) -> sa.Select[*tuple[Any, ...]]:
+    """New decisions, for customers about whom the last one does not say just the same."""
+    rows = _with_former(combined(facts_of(ctx, condition, run.as_of), rules))
+    until = rows.c.former_until
+    kept = sa.and_(
+        rows.c.former_override.is_not(None),
+        sa.or_(until.is_(None), until > max(run.as_of, ctx.today())),
+        sa.literal(not lift, sa.Boolean),
     )
+    rows = layer(rows, {"kept": kept}, "kept_overrides")
+    by_hand = reasons([set_by_hand(rows.c.former_tier, rows.c.former_override)])
+    columns = {
+        "tier": sa.case((rows.c.kept, rows.c.former_tier), else_=rows.c.verdict_tier),
+        "reasons": sa.case(
+            (rows.c.kept, joined(by_hand, rows.c.verdict_reasons)), else_=rows.c.verdict_reasons
+        ),
+        "override_reason": sa.case((rows.c.kept, rows.c.former_override)),
+        "override_until": sa.case((rows.c.kept, rows.c.former_until)),
+    }
+    rows = layer(rows, columns, "decisions")
+    facts_day = ctx.today() if lift else min(run.as_of, ctx.today())
+    same = [
+        rows.c[name].is_not_distinct_from(rows.c[former])
+        for name, former in (
+            ("tier", "former_tier"),
+            ("verdict_tier", "former_verdict"),
+            ("verdict_score", "former_score"),
+            ("verdict_confidence", "former_confidence"),
+            ("verdict_strategy", "former_strategy"),
+            ("verdict_version", "former_version"),
+            ("verdict_inputs", "former_inputs"),
+            ("reasons", "former_reasons"),
+            ("override_reason", "former_override"),
+            ("override_until", "former_until"),
+        )
+    ]
+    said = sa.and_(rows.c.former_from <= facts_day, *same)
+    began = func.greatest(sa.literal(facts_day, sa.Date), rows.c.former_from)
+    return select(
+        rows.c.customer_id,
+        rows.c.as_of,
+        rows.c.tier,
+        rows.c.verdict_score.label("score"),
+        rows.c.verdict_confidence.label("confidence"),
+        rows.c.verdict_inputs.label("inputs"),
+        rows.c.reasons,
+        rows.c.verdict_strategy.label("strategy"),
+        rows.c.verdict_version.label("strategy_version"),
+        sa.case((rows.c.kept, began), else_=sa.literal(facts_day, sa.Date)).label("holds_from"),
+        rows.c.former_tier,
+        rows.c.verdict_tier.label("strategy_tier"),
+        sa.literal(run.id, sa.Uuid).label("run_id"),
+        rows.c.kept.label("overridden"),
+        rows.c.override_reason,
+        rows.c.override_until,
+        text(run.started_by).label("decided_by"),
+    ).where(sa.not_(func.coalesce(said, sa.false())))
 
 
-def _keep(verdict: TierVerdict, tier: Tier | None, reason: str) -> TierVerdict:
-    return replace(verdict, tier=tier, reasons=(by_hand(tier, reason), *verdict.reasons))
-
-
-def _same(verdict: TierVerdict, override_reason: str | None, former: Former) -> bool:
-    """Whether the last decision says just this, so that another one would add nothing."""
+def _with_former(rows: Rows) -> Rows:
+    """``rows`` with what is in force and the decision behind it."""
+    last = aliased(TierDecision)
     return (
-        verdict.tier == former.tier
-        and verdict.score == former.score
-        and verdict.confidence == former.confidence
-        and verdict.strategy == former.strategy
-        and verdict.version == former.version
-        and override_reason == former.override_reason
-        and list(verdict.inputs) == former.inputs
-        and list(verdict.reasons) == former.reasons
+        select(
+            *rows.c,
+            sa.cast(Standing.tier, sa.Text).label("former_tier"),
+            Standing.tier_score.label("former_score"),
+            Standing.tier_confidence.label("former_confidence"),
+            sa.type_coerce(Standing.tier_reasons, JSONB).label("former_reasons"),
+            Standing.tier_strategy.label("former_strategy"),
+            Standing.tier_version.label("former_version"),
+            Standing.tier_override_reason.label("former_override"),
+            Standing.tier_override_until.label("former_until"),
+            sa.type_coerce(last.inputs, JSONB).label("former_inputs"),
+            sa.cast(last.strategy_tier, sa.Text).label("former_verdict"),
+            last.holds_from.label("former_from"),
+        )
+        .select_from(rows)
+        .outerjoin(Standing, Standing.id == rows.c.customer_id)
+        .outerjoin(last, last.id == Standing.tier_decision_id)
+        .offset(0)
+        .subquery("with_former")
     )
 
 
-def decision_row(
-    ctx: Context,
-    customer_id: UUID,
-    as_of: dt.date,
-    verdict: TierVerdict,
-    override_reason: str | None,
-) -> dict[str, Any]:
-    """A row of TierDecision."""
-    return {
-        "id": uuid7(),
-        "customer_id": customer_id,
-        "as_of": as_of,
-        "tier": verdict.tier,
-        "score": verdict.score,
-        "confidence": verdict.confidence,
-        "inputs": verdict.inputs,
-        "reasons": verdict.reasons,
-        "strategy": verdict.strategy,
-        "strategy_version": verdict.version,
-        "overridden": override_reason is not None,
-        "override_reason": override_reason,
-        "decided_by": ctx.caller.name,
-    }
+def set_by_hand(tier: Any, reason: Any) -> Because:
+    """The reason of a tier that the strategies did not decide."""
+    return Because("OVERRIDE", "Set to {} by hand: {}", "人工设为{}：{}", tier, reason)
 
 
-def in_force(decided: dict[str, Any]) -> dict[str, Any]:
-    """The row of Standing that puts a row of TierDecision in force."""
-    return {
-        "id": decided["customer_id"],
-        "tier": decided["tier"],
-        "tier_score": decided["score"],
-        "tier_confidence": decided["confidence"],
-        "tier_reasons": decided["reasons"],
-        "tier_strategy": decided["strategy"],
-        "tier_version": decided["strategy_version"],
-        "tiered_as_of": decided["as_of"],
-        "tier_overridden": decided["overridden"],
-        "tier_override_reason": decided["override_reason"],
-        "tier_decision_id": decided["id"],
-    }
+async def _counted(
+    ctx: Context, condition: sa.ColumnElement[bool], run_id: UUID
+) -> Counter[Tier | None]:
+    """How many customers will have which tier, once the decisions of the run are in force."""
+    decided = (
+        select(TierDecision.id, sa.cast(TierDecision.tier, sa.Text).label("tier"))
+        .where(TierDecision.customer_id == Customer.id, TierDecision.run_id == run_id)
+        .limit(1)
+        .lateral("decided")
+    )
+    now = sa.case(
+        (decided.c.id.is_not(None), decided.c.tier), else_=sa.cast(Standing.tier, sa.Text)
+    ).label("now")
+    each = (
+        select(now)
+        .select_from(Customer)
+        .outerjoin(Standing, Standing.id == Customer.id)
+        .outerjoin(decided, sa.true())
+        .where(condition, Customer.archived_at.is_(None))
+        .subquery("each_customer")
+    )
+    found = await ctx.db.execute(select(each.c.now, func.count()).group_by(each.c.now))
+    return Counter({None if tier is None else Tier(tier): count for tier, count in found})
+
+
+async def _put_in_force(ctx: Context, condition: sa.ColumnElement[bool], run: TierRun) -> None:
+    """Confirm what stays as it is by the facts of another day; put what was decided in force."""
+    decided = select(TierDecision.id).where(
+        TierDecision.customer_id == Standing.id, TierDecision.run_id == run.id
+    )
+    await ctx.save_from(
+        Standing,
+        select(Standing.id, sa.literal(run.as_of, sa.Date).label("tiered_as_of"))
+        .join(Customer, Customer.id == Standing.id)
+        .where(
+            condition,
+            Customer.archived_at.is_(None),
+            Standing.tiered_as_of != run.as_of,
+            sa.not_(decided.exists()),
+        ),
+    )
+    await ctx.save_from(Standing, in_force(TierDecision.run_id == run.id, condition))
+
+
+def in_force(*conditions: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    """The rows of Standing that put decisions in force."""
+    return (
+        select(
+            TierDecision.customer_id.label("id"),
+            TierDecision.tier,
+            TierDecision.score.label("tier_score"),
+            TierDecision.confidence.label("tier_confidence"),
+            TierDecision.reasons.label("tier_reasons"),
+            TierDecision.strategy.label("tier_strategy"),
+            TierDecision.strategy_version.label("tier_version"),
+            TierDecision.as_of.label("tiered_as_of"),
+            TierDecision.overridden.label("tier_overridden"),
+            TierDecision.override_reason.label("tier_override_reason"),
+            TierDecision.override_until.label("tier_override_until"),
+            TierDecision.id.label("tier_decision_id"),
+        )
+        .join(Customer, Customer.id == TierDecision.customer_id)
+        .where(*conditions)
+    )

@@ -16,9 +16,23 @@ class TierChanged(Event):
     reason: str
 
 
+class ClassificationRequested(Event):
+    """Somebody wants all customers classified, who are more than one request takes."""
+
+    as_of: dt.date
+
+
 class CustomersClassified(Event):
     """Customers were classified."""
 
     as_of: dt.date
     classified: int
     changed: int
+
+
+class CoverageCounted(Event):
+    """The visits of a week were counted when it was over: see `weeklyCoverages`."""
+
+    week_of: dt.date
+    employees: int
+    behind: int

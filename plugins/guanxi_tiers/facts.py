@@ -1,77 +1,63 @@
-"""The facts behind many customers' tiers, gathered by one statement per page of customers.
+"""The facts behind many customers' tiers, as rows of one statement.
 
 Everything is looked up customer by customer inside PostgreSQL: right after an import, before it has
 counted the rows, it would choose joins that take minutes.
 """
 
 import datetime as dt
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import InstrumentedAttribute
 
 from guanxi_customers import Customer, Purchase
-from guanxi_sdk import Context, Money
-from guanxi_tiers.choices import Tier
-from guanxi_tiers.models import ArrearsWaiver, Standing, TierAssessment, TierDecision
+from guanxi_sdk import Context
+from guanxi_tiers.choices import AssessedInput
+from guanxi_tiers.days import year_before
+from guanxi_tiers.models import ArrearsWaiver, NeedTriage, TierAssessment
+from guanxi_tiers.rows import Rows
 from guanxi_tiers.strategy import TierFacts
-from guanxi_tiers.values import TierInput, TierReason
 
-PAGE = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Former:
-    """What the last decision left behind."""
-
-    tier: Tier | None
-    score: float | None
-    confidence: float | None
-    inputs: list[TierInput] | None
-    reasons: list[TierReason] | None
-    strategy: str | None
-    version: str | None
-    override_reason: str | None
-    as_of: dt.date | None
-    decision_id: UUID | None
+#: Customers of one statement.
+PAGE = 20_000
 
 
-def year_before(day: dt.date) -> dt.date:
-    """The same day twelve months earlier; the last of February where there is no 29th."""
-    try:
-        return day.replace(year=day.year - 1)
-    except ValueError:
-        return day.replace(year=day.year - 1, day=28)
+def in_year_to(day: dt.date) -> sa.ColumnElement[bool]:
+    """Whether a purchase lies in the twelve months up to a day."""
+    return sa.and_(Purchase.ordered_on > year_before(day), Purchase.ordered_on <= day)
 
 
 def _bought(chosen: Any, currency: str, as_of: dt.date) -> sa.FromClause:
-    """Minor units bought in the year up to the day, and in the year before that."""
-    year_ago = year_before(as_of)
-    minor, ordered_on = func.sum(Purchase.amount_minor), Purchase.ordered_on
+    """What was bought in the year up to the day and in the year before that, and when last."""
     counts = Purchase.amount_currency == currency
-    after = minor.filter(counts, ordered_on > year_ago, ordered_on <= as_of)
-    before = minor.filter(counts, ordered_on > year_before(year_ago), ordered_on <= year_ago)
+    minor = func.coalesce(func.sum(Purchase.amount_minor).filter(counts, in_year_to(as_of)), 0)
+    before = in_year_to(year_before(as_of))
+    former = func.coalesce(func.sum(Purchase.amount_minor).filter(counts, before), 0)
     return (
         select(
-            sa.cast(after, sa.BigInteger).label("after"),
-            sa.cast(before, sa.BigInteger).label("before"),
+            sa.cast(minor, sa.BigInteger).label("annual_purchase"),
+            sa.cast(former, sa.BigInteger).label("former_annual_purchase"),
+            func.count().filter(counts, in_year_to(as_of)).label("annual_orders"),
+            func.max(Purchase.ordered_on)
+            .filter(counts, Purchase.ordered_on <= as_of)
+            .label("last_purchase_on"),
         )
-        .where(Purchase.customer_id == chosen.c.id, Purchase.archived_at.is_(None))
+        .where(Purchase.customer_id == chosen.c.customer_id, Purchase.archived_at.is_(None))
         .lateral("bought")
     )
 
 
-def _assessed(chosen: Any, as_of: dt.date) -> sa.ScalarSelect[Any]:
-    """The latest value of each assessed input, as a JSON object."""
+def _assessed(chosen: Any, as_of: dt.date) -> sa.FromClause:
+    """The latest value of each assessed input."""
     latest = (
         select(TierAssessment.input, TierAssessment.value)
         .ext(distinct_on(TierAssessment.input))
         .where(
-            TierAssessment.customer_id == chosen.c.id,
+            TierAssessment.customer_id == chosen.c.customer_id,
             TierAssessment.assessed_on <= as_of,
             TierAssessment.archived_at.is_(None),
         )
@@ -79,15 +65,32 @@ def _assessed(chosen: Any, as_of: dt.date) -> sa.ScalarSelect[Any]:
         .correlate(chosen)
         .subquery("latest")
     )
-    values = func.json_object_agg(latest.c.input, latest.c.value, type_=sa.JSON)
-    return select(values).scalar_subquery()
+    values = [
+        func.max(latest.c.value).filter(latest.c.input == name).label(name.value.lower())
+        for name in AssessedInput
+    ]
+    return select(*values).lateral("assessed")
+
+
+def _triage(chosen: Any, as_of: dt.date) -> sa.ScalarSelect[Any]:
+    return (
+        select(sa.cast(NeedTriage.triage, sa.Text))
+        .where(
+            NeedTriage.customer_id == chosen.c.customer_id,
+            NeedTriage.triaged_on <= as_of,
+            NeedTriage.archived_at.is_(None),
+        )
+        .order_by(NeedTriage.triaged_on.desc(), NeedTriage.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def _waived(chosen: Any, as_of: dt.date) -> sa.ColumnElement[bool]:
     return (
         select(ArrearsWaiver.id)
         .where(
-            ArrearsWaiver.customer_id == chosen.c.id,
+            ArrearsWaiver.customer_id == chosen.c.customer_id,
             ArrearsWaiver.starts_on <= as_of,
             sa.or_(ArrearsWaiver.ends_on.is_(None), ArrearsWaiver.ends_on > as_of),
             ArrearsWaiver.archived_at.is_(None),
@@ -96,89 +99,62 @@ def _waived(chosen: Any, as_of: dt.date) -> sa.ColumnElement[bool]:
     )
 
 
-def _chosen(condition: sa.ColumnElement[bool], after: UUID | None) -> sa.Subquery:
-    """The next customers by id."""
-    wanted = (
+def facts_of(ctx: Context, condition: sa.ColumnElement[bool], as_of: dt.date) -> Rows:
+    """One row of facts for each customer who meets ``condition``."""
+    plain: tuple[InstrumentedAttribute[Any], ...] = (
+        Customer.code,
+        Customer.country,
+        Customer.arrears_days,
+    )
+    closed: tuple[InstrumentedAttribute[Any], ...] = (
+        Customer.industry_class,
+        Customer.lifecycle,
+        Customer.credit,
+    )
+    chosen = (
         select(
-            Customer.id,
-            Customer.code,
-            Customer.industry_class,
-            Customer.lifecycle,
-            Customer.credit,
-            Customer.country,
-            Customer.arrears_days,
+            Customer.id.label("customer_id"),
+            *plain,
+            *(sa.cast(one, sa.Text).label(one.key) for one in closed),
         )
         .where(condition, Customer.archived_at.is_(None))
-        .order_by(Customer.id)
-        .limit(PAGE)
+        .subquery("chosen")
     )
-    if after is not None:
-        wanted = wanted.where(Customer.id > after)
-    return wanted.subquery("chosen")
-
-
-async def page(
-    ctx: Context, condition: sa.ColumnElement[bool], as_of: dt.date, after: UUID | None
-) -> list[tuple[TierFacts, Former]]:
-    """The next customers by id who meet ``condition``, with their facts and former standing."""
-    currency = ctx.tenant.currency
-    chosen = _chosen(condition, after)
-    bought = _bought(chosen, currency, as_of)
-    inputs = select(TierDecision.inputs).where(TierDecision.id == Standing.tier_decision_id)
-    rows = await ctx.db.execute(
+    bought = _bought(chosen, ctx.tenant.currency, as_of)
+    assessed = _assessed(chosen, as_of)
+    return (
         select(
             chosen,
-            Standing.tier,
-            Standing.tier_score,
-            Standing.tier_confidence,
-            Standing.tier_reasons,
-            Standing.tier_strategy,
-            Standing.tier_version,
-            Standing.tier_override_reason,
-            Standing.tiered_as_of,
-            Standing.tier_decision_id,
-            bought,
-            _assessed(chosen, as_of).label("assessed"),
-            _waived(chosen, as_of).label("waived"),
-            inputs.scalar_subquery().label("inputs"),
+            sa.literal(as_of, sa.Date).label("as_of"),
+            *bought.c,
+            *assessed.c,
+            _triage(chosen, as_of).label("triage"),
+            _waived(chosen, as_of).label("arrears_waived"),
         )
         .select_from(chosen)
-        .outerjoin(Standing, Standing.id == chosen.c.id)
         .join(bought, sa.true())
-        .order_by(chosen.c.id)
+        .join(assessed, sa.true())
+        .offset(0)
+        .subquery("facts")
     )
-    return [_read(tuple(row), as_of, currency) for row in rows]
 
 
-def _read(row: tuple[Any, ...], as_of: dt.date, currency: str) -> tuple[TierFacts, Former]:
-    """One row, by the places of its columns: by their names it would take thrice as long."""
-    customer_id, code, industry_class, lifecycle, credit, country, arrears_days = row[:7]
-    tier, score, confidence, reasons, strategy, version, override, former_day, decision = row[7:16]
-    after, before, assessed, waived, inputs = row[16:]
-    facts = TierFacts(
-        customer_id=customer_id,
-        code=code,
-        as_of=as_of,
-        industry_class=industry_class,
-        lifecycle=lifecycle,
-        credit=credit,
-        country=country,
-        annual_purchase=Money(after or 0, currency),
-        former_annual_purchase=Money(before or 0, currency),
-        arrears_days=arrears_days,
-        arrears_waived=waived,
-        assessments=MappingProxyType(assessed or {}),
+def named(rows: Rows) -> TierFacts:
+    """The facts among the columns of ``rows``."""
+    return TierFacts(**{field.name: rows.c[field.name] for field in fields(TierFacts)})
+
+
+async def pages(ctx: Context, condition: sa.ColumnElement[bool]) -> tuple[int, list[UUID]]:
+    """How many customers meet ``condition``, and the last id of each page of them but the last."""
+    number = func.row_number().over(order_by=Customer.id).label("number")
+    ordered = (
+        select(Customer.id, number).where(condition, Customer.archived_at.is_(None)).subquery()
     )
-    former = Former(
-        tier=tier,
-        score=score,
-        confidence=confidence,
-        inputs=inputs,
-        reasons=reasons,
-        strategy=strategy,
-        version=version,
-        override_reason=override,
-        as_of=former_day,
-        decision_id=decision,
+    total = await ctx.db.scalar(select(func.count()).select_from(ordered)) or 0
+    if total <= PAGE:
+        return total, []
+    ends = await ctx.db.scalars(
+        select(ordered.c.id).where(ordered.c.number % PAGE == 0).order_by(ordered.c.number)
     )
-    return facts, former
+    found = list(ends)
+    return total, found[:-1] if total % PAGE == 0 else found

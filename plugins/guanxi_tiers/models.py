@@ -1,4 +1,4 @@
-"""What the tiers plugin keeps: assessments, waivers, decisions and the tier in force."""
+"""What tiers are decided by, and what was decided: judgements, runs, decisions, tiers in force."""
 
 import datetime as dt
 from typing import Annotated
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped
 
 from guanxi_customers import Customer
 from guanxi_sdk import Extension, Model, column, reference
-from guanxi_tiers.choices import AssessedInput, Tier
+from guanxi_tiers.choices import AssessedInput, Tier, Triage
 from guanxi_tiers.values import TierInput, TierReason
 
 Sentence = Annotated[str, Meta(max_length=2_000)]
@@ -55,6 +55,53 @@ class ArrearsWaiver(Model, within="customer", write="tiers.override"):
     """Day from which it no longer holds; null while no end is known."""
 
 
+class NeedTriage(Model, within="customer"):
+    """How clear somebody found a customer's need to be; the latest counts (domain rule 004-07)."""
+
+    customer_id: Mapped[UUID] = reference(Customer, reverse="need_triages")
+    """The customer whose need it is."""
+
+    triage: Mapped[Triage] = column(indexed=True)
+    """Clear: contact; unclear but hopeful: communicate more; basically none: leave."""
+
+    triaged_on: Mapped[dt.date] = column(indexed=True)
+    """Day of the triage; it counts from that day on."""
+
+    evidence: Mapped[Sentence | None]
+    """What the judgement rests on."""
+
+
+class TierRun(Model, closed=("create", "update", "archive", "restore")):
+    """One classification: when, by which strategies, and what came of it (分级运行)."""
+
+    as_of: Mapped[dt.date] = column(indexed=True)
+    """Day whose facts counted."""
+
+    made_on: Mapped[dt.date]
+    """Day on which it was made."""
+
+    strategies: Mapped[list[str]]
+    """The strategies that were asked, in their order, each with its version: `F1 1`."""
+
+    everybody: Mapped[bool] = column(indexed=True)
+    """Whether it leaves every customer with the tier of that day, so that the next may build on it.
+
+    A run that looks at what changed since such a run is one as well.
+    """
+
+    classified: Mapped[int]
+    """How many customers were looked at."""
+
+    changed: Mapped[int]
+    """How many of them got another tier."""
+
+    basis: Mapped[str] = column(private=True)
+    """Digest of the rules: with others, what did not change must be looked at as well."""
+
+    started_by: Mapped[str]
+    """Name of the user who classified; `tiers.keep_tiers` where it was the hour."""
+
+
 class TierDecision(Model, within="customer", closed=("create", "update", "archive", "restore")):
     """One decision about a customer's tier, kept for ever (分级决策)."""
 
@@ -85,8 +132,23 @@ class TierDecision(Model, within="customer", closed=("create", "update", "archiv
     strategy_version: Mapped[str]
     """The versions of these strategies, in the same order."""
 
+    holds_from: Mapped[dt.date]
+    """Day from which the tier is in force, until a later decision: see `Customer.tierOn`."""
+
+    former_tier: Mapped[Tier | None]
+    """The tier before this decision."""
+
+    strategy_tier: Mapped[Tier | None]
+    """What the strategies say: another tier than `tier` where that was set by hand."""
+
+    run_id: Mapped[UUID | None] = reference(TierRun, reverse="decisions")
+    """The classification that decided; null where the tier was set by hand."""
+
     overridden: Mapped[bool] = column(default=False)
     """Whether the tier was set by hand."""
+
+    override_until: Mapped[dt.date | None]
+    """Day from which the tier set by hand is in force no more."""
 
     override_reason: Mapped[Sentence | None]
     """Why the tier was set by hand."""
@@ -120,10 +182,13 @@ class Standing(Extension, of=Customer):
     """Day whose facts counted."""
 
     tier_overridden: Mapped[bool | None] = column(indexed=True)
-    """Whether the tier was set by hand; classifications keep it until that is lifted."""
+    """Whether the tier was set by hand; classifications keep it until it ends or is lifted."""
 
     tier_override_reason: Mapped[Sentence | None]
     """Why the tier was set by hand."""
+
+    tier_override_until: Mapped[dt.date | None] = column(indexed=True)
+    """Day from which the tier set by hand is in force no more; the strategies decide then."""
 
     tier_decision_id: Mapped[UUID | None] = reference(TierDecision)
     """The decision in force."""

@@ -1,4 +1,4 @@
-"""The tiers plugin: classification, overrides, and F1 as the default strategy."""
+"""The tiers plugin: strategies, classification, overrides, and the history of tiers."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from guanxi_customers import Customer
+from guanxi_customers import Customer, Employee, Office, Person
 from guanxi_sdk import (
+    SQL,
+    Ambient,
     Context,
     Erasure,
     Invalid,
@@ -18,30 +20,87 @@ from guanxi_sdk import (
     Where,
     hookimpl,
     mutation,
+    on,
+    query,
+    schedule,
+    sql_field,
 )
-from guanxi_tiers import classify
+from guanxi_tiers import classify, comparing, history, obligations, schemes
+from guanxi_tiers.access import require_names
+from guanxi_tiers.care import CareHooks, care, non_project_share
 from guanxi_tiers.choices import Tier
-from guanxi_tiers.events import CustomersClassified, TierChanged
-from guanxi_tiers.f1 import f1_verdict
-from guanxi_tiers.models import ArrearsWaiver, Standing, TierAssessment, TierDecision
+from guanxi_tiers.coverage import WeeklyCoverage, coverage, keep_coverage
+from guanxi_tiers.days import check_day
+from guanxi_tiers.events import (
+    ClassificationRequested,
+    CoverageCounted,
+    CustomersClassified,
+    TierChanged,
+)
+from guanxi_tiers.models import (
+    ArrearsWaiver,
+    NeedTriage,
+    Standing,
+    TierAssessment,
+    TierDecision,
+    TierRun,
+)
+from guanxi_tiers.obligations import ObligationHooks, TierObligation
+from guanxi_tiers.rules import rules_of
+from guanxi_tiers.schemes import TierScheme, TierShadow
 from guanxi_tiers.settings import TierSettings
-from guanxi_tiers.strategy import TierFacts, TierHooks, TierVerdict
-from guanxi_tiers.values import TierClassification
+from guanxi_tiers.strategy import TierHooks
+from guanxi_tiers.values import (
+    CareLine,
+    CoverageLine,
+    NonProjectShare,
+    TierClassification,
+    TierComparison,
+)
+from guanxi_tiers.workdays import CalendarDay, Leave
 
 WRITE = Permission("tiers.write", "Assess customers and classify them.")
 OVERRIDE = Permission("tiers.override", "Set a tier by hand, and waive the cap for arrears.")
+READ = Permission("tiers.read", "See tiers, why they are so, what they require, and coverage.")
+RULES = Permission(schemes.RULES, "Decide by which rules tiers are decided.")
 
 
 class Tiers(
     Plugin[TierSettings],
     name="tiers",
     requires=["customers>=0.1,<1"],
-    models=[TierAssessment, ArrearsWaiver, TierDecision, Standing],
-    events=[TierChanged, CustomersClassified],
-    permissions=[WRITE, OVERRIDE],
-    hooks=[TierHooks],
+    version="0.2.0",
+    models=[
+        TierAssessment,
+        NeedTriage,
+        ArrearsWaiver,
+        TierRun,
+        TierDecision,
+        Standing,
+        TierScheme,
+        TierShadow,
+        TierObligation,
+        CalendarDay,
+        Leave,
+        WeeklyCoverage,
+    ],
+    events=[TierChanged, ClassificationRequested, CustomersClassified, CoverageCounted],
+    permissions=[READ, WRITE, OVERRIDE, RULES],
+    hooks=[TierHooks, ObligationHooks, CareHooks],
 ):
     """Four tiers of customers (战略, 伙伴, 优先, 一般), decided by strategies, with reasons."""
+
+    @staticmethod
+    @sql_field(Customer, needs=READ)
+    def tier_on(customer: Any, ambient: Ambient, day: dt.date | None = None) -> SQL[Tier | None]:
+        """The tier that was in force on a day, today unless another is named; null before any.
+
+        A classification as of a past day holds from that day on, so tiers can be filled in
+        backwards; a tier set by hand holds until its end. Filtering or sorting by it looks it up
+        for every customer.
+        """
+        then = ambient.today if day is None else sa.func.coalesce(day, ambient.today)
+        return history.tier_on(customer.id, then)
 
     @mutation(needs=WRITE)
     async def classify_customers(
@@ -52,43 +111,268 @@ class Tiers(
     ) -> TierClassification:
         """Decide the tiers of customers by the facts of a day, today unless another is named.
 
-        Tiers set by hand stay. Purchases count in the enterprise's own currency.
+        Tiers set by hand stay. Purchases count in the enterprise's own currency. All customers of a
+        large enterprise are decided beside the request: `jobs` tells how far it is.
         """
-        condition = sa.true() if where is None else where.condition
-        return await classify.classify(ctx, condition, as_of or ctx.today())
+        condition = None if where is None else where.condition
+        day = as_of or ctx.today()
+        return await classify.classify_or_request(ctx, self.settings, condition, day)
+
+    @mutation(needs=WRITE)
+    async def classify_changed_customers(self, ctx: Context) -> TierClassification:
+        """Decide again about the customers of whom something changed since the last time.
+
+        The same happens every hour by itself, unless the setting `keep_up_to_date` is off.
+        """
+        return await classify.classify_changed(ctx, self.settings, in_request=True)
+
+    @on(ClassificationRequested, deadline=1800)
+    async def classify_everybody(self, ctx: Context, event: ClassificationRequested) -> None:
+        """Classify all customers beside the request that asked for it."""
+        await classify.classify(ctx, self.settings, None, event.as_of)
+
+    @schedule("7 * * * *", deadline=1800)
+    async def keep_tiers(self, ctx: Context) -> None:
+        """Let tiers follow what changed, and overrides end, once everybody has a tier of the day.
+
+        Whoever classified last by the facts of a past day wants to see these, so they stay.
+        """
+        if self.settings.keep_up_to_date and await classify.follows(ctx):
+            await classify.classify_changed(ctx, self.settings, in_request=False)
 
     @mutation(needs=OVERRIDE)
     async def override_tier(
-        self, ctx: Context, customer_id: UUID, tier: Tier, reason: str
+        self,
+        ctx: Context,
+        customer_id: UUID,
+        tier: Tier,
+        reason: str,
+        until: dt.date | None = None,
     ) -> Customer:
-        """Set a customer's tier by hand, whatever the strategies say, until that is lifted."""
-        return await classify.override(ctx, customer_id, tier, reason)
+        """Set a customer's tier by hand, whatever the strategies say.
+
+        It ends on a day, a year from now unless another is named, or when it is lifted.
+        """
+        end = until or ctx.today() + dt.timedelta(days=self.settings.override_days)
+        return await classify.override(ctx, customer_id, tier, reason, end)
 
     @mutation(needs=OVERRIDE)
     async def lift_tier_override(self, ctx: Context, customer_id: UUID) -> Customer:
         """Let the strategies decide a customer's tier again."""
-        return await classify.lift_override(ctx, customer_id)
+        return await classify.lift_override(ctx, self.settings, customer_id)
 
-    @hookimpl
-    def tier_verdict(self, facts: TierFacts) -> TierVerdict:
-        """Answer with F1."""
-        return f1_verdict(facts, self.settings)
+    @query(needs=WRITE)
+    async def backtest_tiers(
+        self,
+        ctx: Context,
+        changes: list[str] | None = None,
+        scheme_id: UUID | None = None,
+        as_of: dt.date | None = None,
+        where: Where[Customer] | None = None,
+        first: int = 100,
+    ) -> TierComparison:
+        """What other rules would change today or on a past day; nothing is touched.
+
+        `changes` are settings such as `threshold_s=85` or `strategies=["PARETO"]`, on top of those
+        of a scheme if one is named. Both rules look at the facts of the same day.
+        """
+        require_names(ctx)
+        day = as_of or ctx.today()
+        check_day("as_of", day)
+        given = list(changes or ())
+        if scheme_id is not None:
+            scheme = await ctx.get(TierScheme, scheme_id, path="scheme_id")
+            given = [*scheme.changes, *given]
+        present = await schemes.settings_in_force(ctx, self.settings)
+        rules = await rules_of(ctx, present, day)
+        others = await rules_of(ctx, schemes.changed(self.settings, given), day)
+        condition = sa.true() if where is None else where.condition
+        return await comparing.backtest(ctx, condition, day, rules, others, first)
+
+    @query(needs=WRITE)
+    async def tier_shadow_comparison(
+        self, ctx: Context, where: Where[Customer] | None = None, first: int = 100
+    ) -> TierComparison | None:
+        """What the scheme in shadow would change in the tiers in force; null without one."""
+        require_names(ctx)
+        scheme = await schemes.in_shadow(ctx)
+        if scheme is None:
+            return None
+        condition = sa.true() if where is None else where.condition
+        return await comparing.shadow_comparison(ctx, scheme, condition, first)
+
+    @mutation(needs=RULES)
+    async def shadow_tier_scheme(
+        self, ctx: Context, scheme_id: UUID, until: dt.date
+    ) -> TierClassification:
+        """Let a scheme run beside the rules in force up to a day, without any effect.
+
+        From now on each classification asks both; `tierShadowComparison` tells where they differ.
+        """
+        await schemes.put_in_shadow(ctx, scheme_id, until)
+        return await classify.classify_or_request(ctx, self.settings, None, ctx.today())
+
+    @mutation(needs=RULES)
+    async def promote_tier_scheme(self, ctx: Context, scheme_id: UUID) -> TierClassification:
+        """Put a scheme in force and decide the tiers of all customers by it, in one step.
+
+        It comes on top of the plugin's settings; the scheme in force before retires. Promoting a
+        retired one takes it back.
+        """
+        await schemes.put_in_force(ctx, scheme_id)
+        return await classify.classify_or_request(ctx, self.settings, None, ctx.today())
+
+    @mutation(needs=RULES)
+    async def retire_tier_scheme(self, ctx: Context, scheme_id: UUID) -> TierScheme:
+        """Take a scheme out of use; if it was in force, the plugin's settings decide again."""
+        scheme, was_in_force = await schemes.retire(ctx, scheme_id)
+        if was_in_force:
+            await classify.classify_or_request(ctx, self.settings, None, ctx.today())
+        return scheme
+
+    @staticmethod
+    @sql_field(Customer, needs=READ)
+    def open_obligations(customer: Any, ambient: Ambient) -> SQL[int]:
+        """How many obligations of the customer's tier are still open."""
+        return obligations.of_customer(customer, ambient)
+
+    @staticmethod
+    @sql_field(Customer, needs=READ)
+    def overdue_obligations(customer: Any, ambient: Ambient) -> SQL[int]:
+        """How many of these should have been fulfilled by now."""
+        return obligations.of_customer(customer, ambient, overdue=True)
+
+    @staticmethod
+    @sql_field(Employee, needs=READ)
+    def open_customer_obligations(employee: Any, ambient: Ambient) -> SQL[int]:
+        """How many obligations are open for customers whose primary steward the employee is."""
+        return obligations.of_steward(employee, ambient)
+
+    @staticmethod
+    @sql_field(Employee, needs=READ)
+    def overdue_customer_obligations(employee: Any, ambient: Ambient) -> SQL[int]:
+        """How many of these should have been fulfilled by now."""
+        return obligations.of_steward(employee, ambient, overdue=True)
+
+    @staticmethod
+    @sql_field(Office, needs=READ)
+    def open_office_obligations(office: Any, ambient: Ambient) -> SQL[int]:
+        """How many obligations are open for customers whom the office serves."""
+        return obligations.of_office(office, ambient)
+
+    @staticmethod
+    @sql_field(Office, needs=READ)
+    def overdue_office_obligations(office: Any, ambient: Ambient) -> SQL[int]:
+        """How many of these should have been fulfilled by now."""
+        return obligations.of_office(office, ambient, overdue=True)
+
+    @mutation(needs=WRITE)
+    async def update_tier_obligations(self, ctx: Context) -> int:
+        """Bring obligations in line with tiers and with what was fulfilled; how many are open.
+
+        The same happens every hour by itself.
+        """
+        await obligations.keep_obligations(ctx, self.settings)
+        return await obligations.open_now(ctx)
+
+    @mutation(needs=WRITE)
+    async def fulfil_tier_obligation(
+        self, ctx: Context, obligation_id: UUID, evidence: str, on: dt.date | None = None
+    ) -> TierObligation:
+        """Say that something was done which no plugin knows of, today unless a day is named."""
+        return await obligations.fulfil(ctx, obligation_id, evidence, on or ctx.today())
+
+    @schedule("22 * * * *", deadline=1800)
+    async def keep_obligations(self, ctx: Context) -> None:
+        """Demand what tiers require, and note what was fulfilled."""
+        await obligations.keep_obligations(ctx, self.settings)
+
+    @query(needs=READ)
+    async def coverage(
+        self, ctx: Context, week: dt.date | None = None, where: Where[Employee] | None = None
+    ) -> list[CoverageLine]:
+        """Which managers visited enough general customers in a week (domain rule F2).
+
+        It is the ISO week of a day, the present one unless a day is named. Days go by the clock of
+        the manager's office; public holidays and leave make the quota smaller. General customers
+        are those of tier C at the end of that week, or now where they had no tier yet.
+        """
+        condition = sa.true() if where is None else where.condition
+        require_names(ctx)
+        return await coverage(ctx, self.settings, week or ctx.today(), condition)
+
+    @query(needs=READ)
+    async def non_project_share(
+        self,
+        ctx: Context,
+        quarter: dt.date | None = None,
+        where: Where[Customer] | None = None,
+        first: int = 100,
+    ) -> NonProjectShare:
+        """How much of the contact with S and A customers is beside projects (domain rule F17).
+
+        It is the quarter of a day, the present one unless a day is named.
+        """
+        condition = sa.true() if where is None else where.condition
+        require_names(ctx)
+        day = quarter or ctx.today()
+        return await non_project_share(ctx, self.settings, day, condition, first)
+
+    @query(needs=READ)
+    async def care_bands(
+        self,
+        ctx: Context,
+        as_of: dt.date | None = None,
+        where: Where[Person] | None = None,
+        outside: bool = True,
+        first: int = 100,
+    ) -> list[CareLine]:
+        """Persons who are contacted too seldom or too often up to a day (domain rule F18).
+
+        Those of the highest tiers come first; with `outside` false everybody is listed.
+        """
+        condition = sa.true() if where is None else where.condition
+        day = as_of or ctx.today()
+        require_names(ctx)
+        return await care(ctx, self.settings, day, condition, first, outside=outside)
+
+    @schedule("17 1 * * 1")
+    async def count_coverage(self, ctx: Context) -> None:
+        """Keep the coverage of the week that is over."""
+        await keep_coverage(ctx, self.settings)
 
     @hookimpl
     def write_errors(
         self, model: type[Model], verb: str, values: Mapping[str, Any]
     ) -> list[Invalid]:
-        """Check the dates of waivers."""
+        """Check dates, and that the changes of a scheme would do."""
+        if model is TierScheme and verb in ("create", "import"):
+            try:
+                schemes.changed(self.settings, values.get("changes") or ())
+            except Invalid as error:
+                return [error]
+            return []
         start, end = values.get("starts_on"), values.get("ends_on")
-        if model is ArrearsWaiver and start is not None and end is not None and end < start:
+        if model in (ArrearsWaiver, Leave) and start and end and end < start:
             return [Invalid("ends_on", "is before starts_on")]
         return []
 
     @hookimpl
     def erasures(self, subject: type[Model], id: UUID) -> Sequence[Erasure]:
-        """Who decided, of users: decisions keep the name."""
+        """Leave and coverage of employees; of users that they decided: the name is kept."""
+        if subject is Employee:
+            return [
+                Erasure(Leave, Leave.employee_id == id),
+                Erasure(WeeklyCoverage, WeeklyCoverage.employee_id == id),
+            ]
         if subject.info.prefix != "user":
             return []
         user: Any = subject
         name = sa.select(user.name).where(user.id == id).scalar_subquery()
-        return [Erasure(TierDecision, TierDecision.decided_by == name, "decided_by")]
+        return [
+            Erasure(TierDecision, TierDecision.decided_by == name, "decided_by"),
+            Erasure(TierRun, TierRun.started_by == name, "started_by"),
+            Erasure(
+                TierObligation, TierObligation.fulfilled_by == name, "fulfilled_by", "evidence"
+            ),
+        ]

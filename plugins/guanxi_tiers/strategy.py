@@ -1,88 +1,119 @@
-"""The question by which tiers are decided, for other plugins to answer too."""
+"""How strategies decide tiers: as SQL over the facts of a customer, asked for by a hook."""
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from guanxi_customers import CreditGrade, IndustryClass, Lifecycle
-from guanxi_sdk import Money, hookspec
-from guanxi_tiers.choices import Tier
-from guanxi_tiers.values import TierInput, TierReason
+import sqlalchemy as sa
 
+from guanxi_sdk import hookspec
 
-def growth(purchase: Money, former: Money) -> Fraction | None:
-    """Growth of a purchase against that of the year before; None where there was none."""
-    return Fraction(purchase.minor, former.minor) - 1 if former.minor > 0 else None
+Text = sa.ColumnElement[str]
 
 
 @dataclass(frozen=True, slots=True)
 class TierFacts:
-    """All that is known about one customer on one day."""
+    """All that is known about one customer on one day; each attribute is an SQL expression.
 
-    customer_id: UUID
+    What else a strategy needs it looks up by ``customer_id`` in models of its own:
+    ``select(Rating.value).where(Rating.customer_id == facts.customer_id).scalar_subquery()``.
+    """
+
+    customer_id: sa.ColumnElement[UUID]
+    as_of: sa.ColumnElement[dt.date]
+    code: Text
+    industry_class: Text
+    lifecycle: Text
+    credit: sa.ColumnElement[str | None]
+    country: sa.ColumnElement[str | None]
+    annual_purchase: sa.ColumnElement[int]
+    """Minor units of the enterprise's currency, of the twelve months up to that day."""
+    former_annual_purchase: sa.ColumnElement[int]
+    """Of the twelve months before these."""
+    annual_orders: sa.ColumnElement[int]
+    """How many purchases there were in the twelve months up to that day."""
+    last_purchase_on: sa.ColumnElement[dt.date | None]
+    """Day of the last purchase up to that day; null where nothing was ever bought."""
+    arrears_days: sa.ColumnElement[int | None]
+    arrears_waived: sa.ColumnElement[bool]
+    strategic_fit: sa.ColumnElement[float | None]
+    """0 to 10, as assessed last; so are the next two."""
+    profit: sa.ColumnElement[float | None]
+    influence: sa.ColumnElement[float | None]
+    triage: sa.ColumnElement[str | None]
+    """CLEAR, HOPEFUL or NONE, as found last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """One reason of a strategy, in English and in Chinese; expressions go into ``{}`` or ``{0}``.
+
+    ``Because("STATE", "In {}.", "位于{}。", facts.country, when=facts.country.is_not(None))``.
+    """
+
     code: str
-    as_of: dt.date
-    industry_class: IndustryClass
-    lifecycle: Lifecycle
-    credit: CreditGrade | None
-    country: str | None
-    annual_purchase: Money  # of the twelve months up to that day
-    former_annual_purchase: Money  # of the twelve months before these
-    arrears_days: int | None
-    arrears_waived: bool
-    assessments: Mapping[str, float]  # 0 to 10 by the name of an AssessedInput
+    message: str
+    message_zh: str
+    values: tuple[Any, ...] = ()
+    when: sa.ColumnElement[bool] | None = None
 
-    @property
-    def growth(self) -> Fraction | None:
-        """Growth of the annual purchase; None where nothing was bought the year before."""
-        return growth(self.annual_purchase, self.former_annual_purchase)
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        message_zh: str,
+        *values: Any,
+        when: sa.ColumnElement[bool] | None = None,
+    ) -> None:
+        """Take the values as they come; ``when`` says for which customers it is a reason."""
+        for name, value in (
+            ("code", code), ("message", message), ("message_zh", message_zh), ("values", values),
+            ("when", when),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True)
 class TierVerdict:
-    """A strategy's answer about one customer."""
+    """A strategy's answer about a customer, as SQL expressions."""
 
-    tier: Tier | None
-    score: float | None  # 0 to 100
-    confidence: float  # 0 to 1
-    inputs: tuple[TierInput, ...]
-    reasons: tuple[TierReason, ...]  # the weightiest first
-    strategy: str
+    tier: sa.ColumnElement[Any]
+    """S, A, B or C; null for customers about whom the strategy knows nothing."""
+    reasons: Sequence[Because]
+    """Why, the weightiest first."""
+    score: sa.ColumnElement[Any] | None = None
+    """0 to 100, if the strategy counts."""
+    confidence: sa.ColumnElement[Any] | None = None
+    """0 to 1; 1 for whoever has a tier when left out."""
+    inputs: sa.ColumnElement[Any] | None = None
+    """A JSON array of :class:`TierInput`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TierStrategy:
+    """A way to decide tiers, which a tenant chooses by its name in the setting ``strategies``."""
+
+    name: str
     version: str
+    description: str
+    decide: Callable[[TierFacts], TierVerdict]
+    """Called once per classification; PostgreSQL works out what it returns for every customer."""
+    changed: Callable[[dt.datetime], sa.Select[UUID]] | None = None
+    """Ids of the customers for whom something else than their facts changed since a time.
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be kept, so that the fault stays with the strategy that made it."""
-        if self.score is not None and not 0 <= self.score <= 100:
-            raise ValueError(f"{self.strategy}: the score {self.score} is not within 0 and 100.")
-        if not 0 <= self.confidence <= 1:
-            raise ValueError(
-                f"{self.strategy}: confidence {self.confidence} is not within 0 and 1."
-            )
-
-    def adjusted(
-        self, strategy: str, version: str, tier: Tier | None, reason: TierReason
-    ) -> "TierVerdict":
-        """The verdict with another tier, and with the strategy that changed it and why."""
-        return replace(
-            self,
-            tier=tier,
-            reasons=(reason, *self.reasons),
-            strategy=f"{self.strategy}+{strategy}",
-            version=f"{self.version}+{version}",
-        )
+    Without it the strategy rests on its facts alone.
+    """
 
 
 class TierHooks:
     """What the tiers plugin asks other plugins."""
 
-    @hookspec("chain")
-    def tier_verdict(self, facts: TierFacts, former: TierVerdict | None) -> TierVerdict | None:
-        """Decide a customer's tier, or adjust the former verdict; None leaves that as it is.
+    @hookspec("collect")
+    def tier_strategies(self) -> Sequence[TierStrategy]:
+        """Offer strategies beside F1, PARETO, RFM and TRIAGE; a tenant chooses which decide.
 
-        Runs for every customer of a classification, inside its transaction. F1 answers first, so
-        ``former`` is its verdict or that of the plugins before. Use ``former.adjusted(…)``, or
-        make a verdict of your own, naming your strategy and its version.
+        Asked once for each classification, inside its transaction; None offers nothing.
         """
         raise AssertionError("a specification is never called")

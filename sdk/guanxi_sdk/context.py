@@ -159,6 +159,17 @@ class Context(Protocol):
         """Insert or update by ``id`` in one statement per chunk, with one audit record each."""
         ...
 
+    async def save_from(
+        self, model: type[Model] | type[Extension], rows: sa.Select[*tuple[Any, ...]]
+    ) -> int:
+        """Insert or update by ``id`` what a SELECT finds, all in the database; returns how many.
+
+        Its columns are labelled like those of the table; without ``id`` every row is a new one. The
+        audit keeps one record. Not for models that are about people or refer to any, nor with
+        ``search=True``: their rows are looked at in Python, so :meth:`save_many` saves them.
+        """
+        ...
+
     def tell_once(self, secret: str) -> None:
         """Say that only this answer tells ``secret``.
 

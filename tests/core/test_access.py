@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Uuid, func, literal, select
 from with_scopes import Flock, Herd, Pasture, Sheep, Shepherd
 
 from guanxi_core.access import StaleAccess, expand
@@ -109,6 +109,11 @@ async def test_plugin_code_finds_the_callers_rows_only(guanxi: Any) -> None:
                     await ctx.get(Sheep, hidden)
                 with pytest.raises(NotFound):
                     await ctx.save_many(Sheep, [{"id": hidden, "weight": 1.0}])
+                with pytest.raises(NotFound):
+                    await ctx.save_from(
+                        Sheep,
+                        select(literal(hidden, Uuid).label("id"), literal(1.0).label("weight")),
+                    )
                 changed = await ctx.update_where(Sheep, Sheep.weight > 0, weight=5.0)
                 assert changed == 1
     assert (await app.get(Sheep, hidden)).weight == 10.0

@@ -457,6 +457,63 @@ class TestSaveMany:
             assert await ctx.save_many(Contact, []) == 0
 
 
+class TestSaveFrom:
+    async def test_it_inserts_and_updates_what_a_select_finds(self, app):
+        ids = [
+            (await app.add(Contact(name=name, age=age))).id for name, age in (("A", 1), ("B", 2))
+        ]
+        wanted = sa.select(Contact.id, Contact.age.label("rank"))
+        async with app.context() as ctx:
+            assert await ctx.save_from(Standing, wanted.where(Contact.age == 1)) == 1
+            loaded = await ctx.db.scalar(sa.select(Standing).where(Standing.id == ids[0]))
+            again = sa.select(Contact.id, (Contact.age * 10).label("rank")).order_by(Contact.age)
+            assert await ctx.save_from(Standing, again) == 2
+            assert loaded.rank == 10
+        async with app.context() as ctx:
+            found = await ctx.db.execute(sa.select(Standing.id, Standing.rank))
+        assert {row.id: row.rank for row in found} == dict(zip(ids, (10, 20), strict=True))
+        summary = {"count": 2, "first": str(ids[0]), "last": str(ids[1])}
+        assert (await changes(app))[-1] == (
+            "standing.standing.save_from",
+            {k: [None, v] for k, v in summary.items()},
+        )
+        assert (await events(app))[-2:] == [
+            ("standing.StandingUpdated", {"id": str(one)}) for one in ids
+        ]
+
+    async def test_without_an_id_every_row_is_a_new_one(self, app):
+        ada = await app.add(Contact(name="Ada"))
+        wanted = sa.select(
+            Contact.id.label("contact_id"), sa.literal("x", sa.Text).label("body")
+        )  # fmt: skip
+        async with app.context() as ctx:
+            assert await ctx.save_from(Note, wanted) == 1
+            assert await ctx.save_from(Note, wanted) == 1
+            assert await ctx.save_from(Note, wanted.where(sa.false())) == 0
+        notes = await app.all(Note)
+        assert [(note.contact_id, note.body, note.version) for note in notes] == [
+            (ada.id, "x", 1)
+        ] * 2
+        assert len({note.id for note in notes}) == 2
+        assert [name for name, _ in await events(app)][1:] == ["NotesSaved"] * 2
+
+    async def test_the_rows_of_others_are_no_part_of_it(self, app, guanxi):
+        other = await guanxi(Contacts(), Notes(), StandingPlugin())
+        await app.add(Contact(name="Ada"))
+        await other.add(Contact(name="Bob"))
+        async with app.context() as ctx:
+            wanted = sa.select(Contact.id, sa.literal(1).label("rank"))
+            assert await ctx.save_from(Standing, wanted) == 1
+        async with other.context() as ctx:
+            assert await ctx.db.scalar(sa.select(sa.func.count()).select_from(Standing)) == 0
+
+    @pytest.mark.parametrize("name", ["rnak", "tenant_id", "updated_at"])
+    async def test_what_is_no_column_of_it_is_refused(self, app, name):
+        with pytest.raises(Invalid):
+            async with app.context() as ctx:
+                await ctx.save_from(Standing, sa.select(Contact.id, sa.literal(1).label(name)))
+
+
 class TestRefusals:
     """What the database refuses names the attribute, and nothing of the database."""
 

@@ -21,6 +21,7 @@ from guanxi_webhooks.signing import new_secret, signed
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "plugins").glob("*.md")),
     ROOT / "examples" / "frontend" / "README.md",
 ]  # fmt: skip
 
@@ -99,8 +100,18 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_both_readmes_say_the_same() -> None:
-    english, chinese = ROOT / "README.md", ROOT / "README.zh-CN.md"
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        (ROOT / "README.md", ROOT / "README.zh-CN.md"),
+        *(
+            (page.with_name(page.name.replace(".zh.md", ".md")), page)
+            for page in sorted((ROOT / "docs" / "plugins").glob("*.zh.md"))
+        ),
+    ],
+    ids=lambda page: page.name,
+)
+def test_both_languages_say_the_same(english: Path, chinese: Path) -> None:
     for language in ("console", "graphql", "python"):
         assert blocks(english, language) == blocks(chinese, language)
     texts = [page.read_text("utf-8") for page in (english, chinese)]
@@ -170,20 +181,41 @@ async def test_the_welcome(guanxi, monkeypatch):
     (job,) = [edge["node"] for edge in jobs["jobs"]["edges"]]
     assert job == {"title": "Recount", "done": 9, "total": 9, "status": "DONE"}
 """
-STRATEGY_TEST = """
-from guanxi_customers import Customer, Customers, IndustryClass
-from guanxi_notes import StateBodies
-from guanxi_tiers import Tiers
+TIERS_TEST = """
+import datetime as dt
+
+from guanxi_customers import Activity, ActivityKind, ActivityStatus, Customer, Customers
+from guanxi_customers import IndustryClass
+from guanxi_notes import Sponsor, StateBodies, Tender
+from guanxi_tiers import TierObligation, Tiers, TierSettings
 
 
-async def test_the_strategy(guanxi):
-    app = await guanxi(Customers(), Tiers(), StateBodies())
-    await app.add(Customer(code="A", name="Ada", industry_class=IndustryClass.GOVERNMENT))
+async def test_the_plugin(guanxi):
+    settings = TierSettings(strategies=("STATE", "F1"))
+    app = await guanxi(
+        Customers(), Tiers(settings), StateBodies(), now=dt.datetime(2024, 1, 9, tzinfo=dt.UTC)
+    )
+    ada = await app.add(Customer(code="A", name="Ada", industry_class=IndustryClass.GOVERNMENT))
     await app.add(Customer(code="B", name="Bob", industry_class=IndustryClass.TRADE))
     await app.graphql("mutation { classifyCustomers { errors { message } } }")
     answer = await app.graphql("{ customers(orderBy: CODE_ASC) { edges { node { tier } } } }")
     tiers = [edge["node"]["tier"] for edge in answer["customers"]["edges"]]
     assert tiers == ["A", "C"]
+    day = dt.date(2024, 1, 9)
+    await app.add(Sponsor(customer_id=ada.id, named_on=day))
+    await app.graphql("mutation { updateTierObligations { errors { message } } }")
+    done = [o.requirement for o in await app.all(TierObligation) if o.fulfilled_on == day]
+    assert done == ["EXECUTIVE_SPONSOR"]
+    for tender in ("bridge", None, None, None):
+        at = dt.datetime(2024, 1, 8, tzinfo=dt.UTC)
+        call = await app.add(
+            Activity(customer_id=ada.id, kind=ActivityKind.CALL, subject="x",
+                     status=ActivityStatus.DONE, done_at=at)
+        )
+        async with app.context() as ctx:
+            await ctx.save_many(Tender, [{"id": call.id, "tender": tender}])
+    share = await app.graphql("{ nonProjectShare { share warns } }")
+    assert share["nonProjectShare"] == {"share": 0.75, "warns": False}
 """
 
 
@@ -193,7 +225,8 @@ async def test_the_strategy(guanxi):
         ("README.md", 1, README_TEST),
         ("docs/first-plugin.md", 4, PLUGIN_TEST),
         ("docs/events.md", 5, EVENTS_TEST),
-        ("docs/tiers.md", 1, STRATEGY_TEST),
+        ("docs/plugins/tiers.md", 1, TIERS_TEST),
+        ("docs/plugins/tiers.zh.md", 1, TIERS_TEST),
     ],
 )
 def test_plugins_in_the_documentation_run(page: str, count: int, test: str, tmp_path: Path) -> None:

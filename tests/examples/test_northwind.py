@@ -1,6 +1,7 @@
 """The Northwind example: its mappings on files with Northwind's columns, and on the real ones."""
 
 import csv
+import datetime as dt
 import os
 from collections import defaultdict
 from decimal import ROUND_HALF_UP, Decimal
@@ -10,9 +11,21 @@ from typing import Any
 import pytest
 
 from guanxi_core.importing import Document, ImportResult, import_file, plan_import
-from guanxi_customers import Customer, Customers, Employee, Person, Purchase, Supplier
+from guanxi_customers import (
+    Activity,
+    ActivityKind,
+    ActivityParticipant,
+    ActivityStatus,
+    Customer,
+    Customers,
+    Employee,
+    Line,
+    Person,
+    Purchase,
+    Supplier,
+)
 from guanxi_sdk.testing import App, Boot
-from guanxi_tiers import Tiers
+from guanxi_tiers import Tiers, TierSettings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "northwind"
@@ -250,3 +263,95 @@ async def test_one_query_over_the_real_files(guanxi: Boot, real: Path) -> None:
     assert len([total for total in totals if total]) == 89
     assert customers[0]["tierScore"] > customers[-1]["tierScore"]
     assert sum(totals) == Decimal("1265793.22")
+
+
+def pareto(folder: Path, first: str, last: str) -> dict[str, str | None]:
+    """Tiers from the files alone: by the share of all purchases of twelve months.
+
+    From the largest customer on, each is in a tier as long as those who bought more make up less
+    than 50, 80 or 95 per cent; who never bought has none.
+    """
+    lines: dict[str, Decimal] = defaultdict(Decimal)
+    for line in read(folder, "OrderDetails"):
+        price, quantity, discount = (
+            Decimal(line[k]) for k in ("UnitPrice", "Quantity", "Discount")
+        )
+        lines[line["OrderID"]] += price * quantity * (1 - discount)
+    bought: dict[str, Decimal] = defaultdict(Decimal)
+    ever = set()
+    for order in read(folder, "Orders"):
+        day, code = order["OrderDate"][:10], order["CustomerID"]
+        if day <= last:
+            ever.add(code)
+        if first < day <= last:
+            bought[code] += lines[order["OrderID"]].quantize(Decimal("0.01"), ROUND_HALF_UP)
+    whole = sum(bought.values())
+    found: dict[str, str | None] = {}
+    for code in (row["CustomerID"].strip() for row in read(folder, "Customers")):
+        own = bought.get(code, Decimal())
+        larger = sum(amount for amount in bought.values() if amount > own)
+        limits = (("S", "0.5"), ("A", "0.8"), ("B", "0.95"))
+        inside = [tier for tier, share in limits if larger < Decimal(share) * whole]
+        known = code in ever
+        found[code] = (inside[0] if inside and own else "C") if known else None
+    return found
+
+
+async def test_tiers_by_pareto_equal_those_counted_from_the_files(guanxi: Boot, real: Path) -> None:
+    app = await guanxi(Customers(), Tiers(TierSettings(strategies=("PARETO",))), currency="USD")
+    await load_all(app, real)
+    for day, first in (("1998-05-06", "1997-05-06"), ("1997-06-30", "1996-06-30")):
+        answer = await app.graphql(CLASSIFY.replace("1998-05-06", day))
+        assert answer["classifyCustomers"]["errors"] == []
+        answer = await app.graphql("{ customers(first: 100) { edges { node { code tier } } } }")
+        found = {e["node"]["code"]: e["node"]["tier"] for e in answer["customers"]["edges"]}
+        by_hand = pareto(real, first, day)
+        assert {code: tier for code, tier in found.items() if code in by_hand} == by_hand
+        assert set(by_hand.values()) == {"S", "A", "B", "C", None}
+
+
+async def test_coverage_of_a_week_equals_that_counted_from_the_files(
+    guanxi: Boot, real: Path
+) -> None:
+    """Northwind has no visits: here whoever took an order had visited the customer for it."""
+    app = await guanxi(Customers(), Tiers(TierSettings(strategies=("PARETO",))), currency="USD")
+    await load_all(app, real)
+    customers = {row.code: row.id for row in await app.all(Customer)}
+    employees = {row.code: row.id for row in await app.all(Employee)}
+    week = [f"1998-04-{day}" for day in (27, 28, 29, 30)] + ["1998-05-01"]
+    visits = [row for row in read(real, "Orders") if row["OrderDate"][:10] in week]
+    async with app.context() as ctx:
+        await ctx.update_where(Employee, Employee.archived_at.is_(None), line=Line.CUSTOMER)
+        for row in visits:
+            visit = await ctx.add(
+                Activity(
+                    customer_id=customers[row["CustomerID"]],
+                    kind=ActivityKind.VISIT,
+                    subject=row["OrderID"],
+                    status=ActivityStatus.DONE,
+                    done_at=dt.datetime.fromisoformat(f"{row['OrderDate'][:10]}T02:00:00+00:00"),
+                )
+            )
+            who = employees[row["EmployeeID"]]
+            await ctx.add(ActivityParticipant(activity_id=visit.id, employee_id=who))
+    await app.graphql(CLASSIFY.replace("1998-05-06", "1998-05-03"))
+    answer = await app.graphql(
+        """{ coverage(week: "1998-04-30") { employee week workdays quota visited short met } }"""
+    )
+    tiers = pareto(real, "1997-05-03", "1998-05-03")
+    general: dict[str, set[str]] = defaultdict(set)
+    for row in visits:
+        if tiers[row["CustomerID"]] == "C":
+            general[row["EmployeeID"]].add(row["CustomerID"])
+    by_hand = []
+    for row in read(real, "Employees"):
+        visited = len(general[row["EmployeeID"]])
+        by_hand.append(
+            {
+                "employee": f"{row['FirstName']} {row['LastName']}", "week": "1998-W18",
+                "workdays": 5, "quota": 5, "visited": visited, "short": max(5 - visited, 0),
+                "met": visited >= 5,
+            }
+        )  # fmt: skip
+    assert sorted(answer["coverage"], key=str) == sorted(by_hand, key=str)
+    assert sum(line["visited"] for line in by_hand) > 0

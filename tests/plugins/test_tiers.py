@@ -5,10 +5,9 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from with_tier_strategy import Broken, Confused, Lottery, StateBodies
 
 from guanxi_customers import Customer, Customers, IndustryClass, Purchase
-from guanxi_sdk import Money, Plugin
+from guanxi_sdk import Money
 from guanxi_sdk.testing import App, Boot, GraphQLFailed, global_id
 from guanxi_tiers import (
     OVERRIDE,
@@ -46,10 +45,8 @@ STANDING = """query ($id: ID!) { customer(id: $id) {
     tierDecision { inputs { name value weight source detail } decidedBy overridden } } }"""
 
 
-async def booted(
-    guanxi: Boot, settings: TierSettings | None = None, *others: Plugin[Any], currency: str = "CNY"
-) -> App:
-    return await guanxi(Customers(), Tiers(settings), *others, currency=currency, now=NOW)
+async def booted(guanxi: Boot, settings: TierSettings | None = None, currency: str = "CNY") -> App:
+    return await guanxi(Customers(), Tiers(settings), currency=currency, now=NOW)
 
 
 async def customer(app: App, code: str = "C1", **values: Any) -> Customer:
@@ -489,45 +486,3 @@ async def test_a_classification_under_way_does_not_undo_an_override(guanxi: Boot
         assert (found["tier"], found["tierOverridden"]) == ("S", True)
         await app.graphql(LIFT, id=c)
         assert (await standing(app, c))["tier"] == "C"
-
-
-# strategies of other plugins
-
-
-async def test_strategies_of_several_plugins_combine_and_are_named(guanxi: Boot) -> None:
-    app = await booted(guanxi, TierSettings(weight_purchase=0), StateBodies(), Lottery())
-    ministry = await customer(app, "C1", industry_class=IndustryClass.GOVERNMENT)
-    shop = await customer(app, "C2", industry_class=IndustryClass.TRADE)
-    winner = await customer(app, "WINNER", industry_class=IndustryClass.GOVERNMENT)
-    for c in (ministry, shop, winner):
-        await assess(app, c, PROFIT=5)
-    await classify(app)
-    found = await standing(app, ministry)
-    assert (found["tier"], found["tierScore"], codes(found)[0]) == ("A", 50, "STATE")
-    assert (found["tierStrategy"], found["tierVersion"]) == ("F1+state_bodies", "1+1.2")
-    found = await standing(app, shop)
-    assert (found["tier"], found["tierStrategy"]) == ("B", "F1")
-    found = await standing(app, winner)
-    adjusted = found["tierStrategy"] == "lottery+state_bodies"
-    assert found["tier"] == "S"
-    assert adjusted or (found["tierStrategy"], found["tierVersion"]) == ("lottery", "7")
-
-
-async def test_a_failing_strategy_costs_its_own_answer_only(guanxi: Boot) -> None:
-    app = await booted(guanxi, TierSettings(weight_purchase=0), Broken())
-    made = [await customer(app, code) for code in ("RAISES", "EXITS", "NONSENSE")]
-    for c in made:
-        await assess(app, c, PROFIT=9)
-    assert (await classify(app))["byTier"] == [{"tier": "S", "count": 3}]
-    for c in made:
-        found = await standing(app, c)
-        assert (found["tier"], found["tierScore"], found["tierStrategy"]) == ("S", 90, "F1")
-
-
-async def test_an_answer_that_is_no_verdict_is_left_out(guanxi: Boot) -> None:
-    app = await booted(guanxi, TierSettings(weight_purchase=0), Confused())
-    c = await customer(app)
-    await assess(app, c, PROFIT=9)
-    assert (await classify(app))["byTier"] == [{"tier": "S", "count": 1}]
-    found = await standing(app, c)
-    assert (found["tier"], found["tierScore"], found["tierStrategy"]) == ("S", 90, "F1")
