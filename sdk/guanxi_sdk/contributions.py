@@ -284,9 +284,12 @@ def hookspec(semantics: Semantics, *, closed: bool = False) -> Callable[[F], F]:
 
 
 def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
-    """All marked methods of a plugin class, checked."""
+    """All marked methods of a plugin class and of the classes it is made of, checked."""
     found = []
-    for name, member in cls.__dict__.items():
+    members: dict[str, Any] = {}
+    for part in reversed(cls.__mro__):
+        members |= vars(part)
+    for name, member in members.items():
         function = member.__func__ if isinstance(member, staticmethod) else member
         values = getattr(function, _MARK, None)
         if values is None:
