@@ -31,6 +31,7 @@ from guanxi_relationships.permissions import APPROVE, READ, REVIEW, WRITE
 from guanxi_relationships.plans import LevelTarget, RelationshipAction, RelationshipPlan
 from guanxi_relationships.scoring import Scoring
 from guanxi_relationships.settings import RelationshipSettings
+from guanxi_relationships.showing import Showing
 from guanxi_relationships.yearly import Planning
 from guanxi_sdk import Erasure, Invalid, Model, Plugin, hookimpl
 
@@ -40,6 +41,7 @@ class Relationships(
     Judging,
     Planning,
     Owning,
+    Showing,
     Plugin[RelationshipSettings],
     name="relationships",
     requires=["customers>=0.1,<1", "tiers>=0.1,<1"],
