@@ -146,10 +146,9 @@ def _line(edge: MapEdge, places: dict[str, _Box]) -> str:
     if one.y == two.y:  # over the heads of those between
         (x1, y1), (x2, y2) = (one.middle, one.y), (two.middle, two.y)
         path = f"M{x1} {y1}C{x1} {y1 - 26} {x2} {y2 - 26} {x2} {y2 - 2}"
-    else:
-        down = two.y > one.y
-        y1, y2 = (one.y + _HEIGHT, two.y - 2) if down else (one.y, two.y + _HEIGHT + 2)
-        path = f"M{one.middle} {y1}L{two.middle} {y2}"
+    else:  # past those between, at their right
+        (x1, y1), (x2, y2) = one.right, two.right
+        path = f"M{x1} {y1}C{x1 + 22} {y1} {x2 + 22} {y2} {x2 + 2} {y2}"
     return (
         f'<path d="{path}" fill="none" stroke="#b9770e" stroke-width="1.6" '
         'stroke-dasharray="6 4" marker-end="url(#tip)"/>'
