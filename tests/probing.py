@@ -24,6 +24,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "fulfilTierObligation.on": "2024-03-01",
         "shadowTierScheme.until": "2024-03-01",
     },
+    "relationships": {
+        "ChainSeat.ends_on": None,
+        "RelationshipPlan.year": 2024,
+        "Standing.tier": "A",
+        "draftRelationshipPlan.year": 2024,
+        "RelationshipPlan.submitted_by": None,
+    },
     "webhooks": {
         "createWebhook.events": ["UserCreated"],
         "updateWebhook.events": ["UserCreated"],
@@ -35,6 +42,21 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 #: takes custom fields.
 UNDONE: Final[dict[str, dict[str, str]]] = {
     "lab": {"refuse": "as its name says"},
+    "relationships": dict.fromkeys(
+        (
+            "startRelationshipPlan",
+            "reachLevel",
+            "claimRelationshipPlan",
+            "confirmRelationshipPlan",
+            "closeRelationshipPlan",
+            "completeHandover",
+        ),
+        "takes a row that has come further than those that are filled in",
+    )
+    | {
+        "linkInChain": "takes two people of one chain",
+        "proposeHandover": "takes a steward",
+    },
     "": dict.fromkeys(
         ("defineCustomField", "changeCustomField"), "the core has no model that clients write"
     ),

@@ -12,8 +12,10 @@ from guanxi_sdk import (
     Confidentiality,
     GuanxiError,
     Plugin,
+    PluginError,
     Rights,
     Scope,
+    Settings,
     Tenant,
 )
 
@@ -33,6 +35,14 @@ class Installation:
     requests: Requests = field(default_factory=Requests)
     #: Registered documents that were asked for, by their SHA-256.
     documents: dict[str, str] = field(default_factory=dict)
+
+    def setting(self, settings: type[Settings], name: str) -> Any:
+        """One of the tenant's settings, as the database takes it."""
+        for plugin in self.plugins.values():
+            if type(plugin.settings) is settings:
+                value = getattr(plugin.settings, name)
+                return list(value) if isinstance(value, tuple) else value
+        raise PluginError("", f"no enabled plugin has the settings {settings.__name__}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -304,6 +304,12 @@ class TransactionContext:
             today=sa.bindparam(None, self.today(), type_=sa.Date, unique=True),
             currency=sa.bindparam(None, self.tenant.currency, type_=sa.Text, unique=True),
             user_id=sa.bindparam(None, self.caller.user_id, type_=sa.Uuid, unique=True),
+            permissions=sa.bindparam(
+                None, sorted(self.caller.permissions), type_=sa.ARRAY(sa.Text), unique=True
+            ),
+            bind_setting=lambda settings, name, type_: sa.bindparam(
+                None, self._access.installation.setting(settings, name), type_=type_, unique=True
+            ),
         )
 
     def _declared(self) -> frozenset[type[Event]]:

@@ -21,6 +21,10 @@ from guanxi_customers.stewardship import (
     StewardAssigned,
     Stewardship,
 )
+from guanxi_customers.stewardship import add_beside as add_co_steward
+from guanxi_customers.stewardship import assign as assign_steward
+from guanxi_customers.stewardship import end_beside as end_co_stewardship
+from guanxi_customers.stewardship import in_force as steward_in_force
 from guanxi_customers.suppliers import Supplier
 
 __all__ = [
@@ -47,4 +51,8 @@ __all__ = [
     "StewardAssigned",
     "Stewardship",
     "Supplier",
+    "add_co_steward",
+    "assign_steward",
+    "end_co_stewardship",
+    "steward_in_force",
 ]

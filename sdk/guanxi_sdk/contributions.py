@@ -6,7 +6,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 from cronsim import CronSim, CronSimError
@@ -16,7 +16,7 @@ from guanxi_sdk.context import Context, Outside
 from guanxi_sdk.errors import PluginError
 from guanxi_sdk.events import split
 from guanxi_sdk.model import Extension, Model
-from guanxi_sdk.values import Event, Permission
+from guanxi_sdk.values import Event, Permission, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -48,6 +48,42 @@ class Ambient:
     today: sa.ColumnElement[Any]  # date in UTC by the request's clock
     currency: sa.ColumnElement[str]  # the tenant's own currency
     user_id: sa.ColumnElement[Any]  # of the user who asks; null for a token without a user
+    permissions: sa.ColumnElement[Any] = dataclass_field(
+        default_factory=lambda: sa.bindparam("permissions", type_=sa.ARRAY(sa.Text))
+    )  # names of the caller's, whatever rows they reach
+    bind_setting: Callable[[type[Settings], str, Any], sa.ColumnElement[Any]] = (
+        lambda _, name, type_: sa.bindparam(f"setting_{name}", type_=type_)
+    )
+
+    def may(self, permission: Permission | str) -> sa.ColumnElement[bool]:
+        """Whether the caller has a permission, to some rows at least.
+
+        For a field that is made of what several plugins keep: it says in ``needs`` one permission,
+        and here the others.
+        """
+        name = permission if isinstance(permission, str) else permission.name
+        return sa.literal(name, sa.Text) == sa.any_(self.permissions)
+
+    def setting(self, settings: type[Settings], name: str) -> sa.ColumnElement[Any]:
+        """One of the tenant's settings: ``ambient.setting(NotesSettings, "max_length")``.
+
+        Plans are shared by tenants, so that ``self.settings`` is none of theirs. A tuple of choices
+        or texts is an array, for ``sa.any_(…)``.
+        """
+        return self.bind_setting(settings, name, setting_type(settings, name))
+
+
+_SETTING_TYPES: Final[dict[Any, Any]] = {
+    bool: sa.Boolean, int: sa.Integer, float: sa.Float(53), dt.date: sa.Date,
+}  # fmt: skip
+
+
+def setting_type(settings: type[Settings], name: str) -> Any:
+    """The SQL type of a setting: that of a number, a truth, a date, a text or an array of texts."""
+    annotation = typing.get_type_hints(settings)[name]
+    if typing.get_origin(annotation) is tuple:
+        return sa.ARRAY(sa.Text)
+    return _SETTING_TYPES.get(annotation, sa.Text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +284,12 @@ def hookspec(semantics: Semantics, *, closed: bool = False) -> Callable[[F], F]:
 
 
 def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
-    """All marked methods of a plugin class, checked."""
+    """All marked methods of a plugin class and of the classes it is made of, checked."""
     found = []
-    for name, member in cls.__dict__.items():
+    members: dict[str, Any] = {}
+    for part in reversed(cls.__mro__):
+        members |= vars(part)
+    for name, member in members.items():
         function = member.__func__ if isinstance(member, staticmethod) else member
         values = getattr(function, _MARK, None)
         if values is None:

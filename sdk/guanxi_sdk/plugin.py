@@ -51,6 +51,9 @@ class Plugin(Generic[S]):
     version), ``models`` (models and extensions), ``events``, ``permissions``, ``hooks`` (classes of
     hook specifications). The permissions ``<name>.read`` and ``<name>.write`` come by themselves
     when the plugin has models and does not describe them itself.
+
+    A plugin with many methods is made of several classes: ``class Notes(Fields, Verbs, Plugin[…])``
+    has what is marked in any of them.
     """
 
     manifest: ClassVar[Manifest]

@@ -120,6 +120,22 @@ def test_both_languages_say_the_same(english: Path, chinese: Path) -> None:
     assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize(
+    "english", [p for p in PAGES if p.parent.name == "plugins" and not p.stem.endswith(".zh")],
+    ids=lambda page: page.stem,
+)  # fmt: skip
+def test_pages_about_plugins_say_the_same_in_chinese(english: Path) -> None:
+    chinese = english.with_suffix(".zh.md")
+    for language in ("console", "graphql", "python"):
+        assert blocks(english, language) == blocks(chinese, language)
+    texts = [page.read_text("utf-8") for page in (english, chinese)]
+    for part in ("^## ", "^- ", r"^\|", r"\]\("):
+        counts = [len(re.findall(part, text, re.MULTILINE)) for text in texts]
+        assert counts[0] == counts[1], part
+    named = [sorted(set(re.findall(r"`([^`\n]+)`", text))) for text in texts]
+    assert named[0] == named[1]
+
+
 README_TEST = '''
 from guanxi_customers import Customer, Customers
 from guanxi_notes import Notes
@@ -217,6 +233,36 @@ async def test_the_plugin(guanxi):
     share = await app.graphql("{ nonProjectShare { share warns } }")
     assert share["nonProjectShare"] == {"share": 0.75, "warns": False}
 """
+RELATIONSHIPS_TEST = """
+import datetime as dt
+
+import sqlalchemy as sa
+from guanxi_customers import Customer, Customers, Employee, Purchase
+from guanxi_notes import Remarks
+from guanxi_relationships import RelationshipHooks, Relationships
+from guanxi_sdk import Money
+from guanxi_tiers import Tiers
+
+
+async def test_what_the_plugin_knows(guanxi):
+    app = await guanxi(Customers(), Tiers(), Relationships(), Remarks())
+    ada = await app.add(Customer(code="A", name="Ada", remarks="x" * 250))
+    await app.add(Customer(code="B", name="Bob"))
+    async with app.context() as ctx:
+        filled = ctx.ask(RelationshipHooks.profile_completeness, customer=Customer)
+        found = dict((await ctx.db.execute(sa.select(Customer.code, filled))).all())
+    assert found == {"A": 0.25, "B": 0}
+    for code, level, amount in (("boss", 5, "1000000"), ("seller", 2, "999999.99")):
+        by = await app.add(Employee(code=code, name=code, level=level))
+        await app.add(
+            Purchase(
+                code=code, customer_id=ada.id, employee_id=by.id,
+                ordered_on=dt.date.today(), amount=Money.parse(amount, "CNY"),
+            )
+        )
+    answer = await app.graphql("{ relationshipFindings { code figure } }")
+    assert answer["relationshipFindings"] == [{"code": "BOSS_DEPENDENCE", "figure": 1}]
+"""
 
 
 @pytest.mark.parametrize(
@@ -226,7 +272,7 @@ async def test_the_plugin(guanxi):
         ("docs/first-plugin.md", 4, PLUGIN_TEST),
         ("docs/events.md", 5, EVENTS_TEST),
         ("docs/plugins/tiers.md", 1, TIERS_TEST),
-        ("docs/plugins/tiers.zh.md", 1, TIERS_TEST),
+        ("docs/plugins/relationships.md", 1, RELATIONSHIPS_TEST),
     ],
 )
 def test_plugins_in_the_documentation_run(page: str, count: int, test: str, tmp_path: Path) -> None:

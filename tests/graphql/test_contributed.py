@@ -1,14 +1,19 @@
 """Plugin code behind GraphQL: what it may not do, and what its failures cost."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
+from with_bonuses import SEE, Bonuses, BonusSettings
+from with_every_kind import Grade, Lab, Researcher, Site
 from with_leaks import Breaking, Keeper
 from with_mischief import COUNT, Box, Mischief, Shelf
 
-from guanxi_sdk import Permission
+from guanxi_sdk import Money, Permission
 
 Boot = Any
+DAY = dt.date(2024, 1, 2)
+NOON = dt.datetime(2024, 1, 2, 12, tzinfo=dt.UTC)
 
 
 async def test_an_outer_join_in_an_sql_field_keeps_rows_without_a_partner(guanxi: Boot) -> None:
@@ -19,6 +24,36 @@ async def test_an_outer_join_in_an_sql_field_keeps_rows_without_a_partner(guanxi
     await app.add(Box(name="open", shelf_id=shelf.id))
     answer = await app.graphql("{ shelves { edges { node { outerCount } } } }")
     assert answer["shelves"]["edges"] == [{"node": {"outerCount": 2}}]
+
+
+async def test_an_sql_field_depends_on_the_tenants_settings_and_on_permissions(
+    guanxi: Boot,
+) -> None:
+    document = """{ researchers(where: {bonusDue: {gt: 0}}, orderBy: BONUS_DUE_DESC) {
+        edges { node { name bonusDue } } } bonusRate }"""
+    bare = "{ researchers { edges { node { bonusDue } } } }"
+    for settings, found in (
+        (BonusSettings(), [("a", 4.0)]),
+        (BonusSettings(rate=0.5, grades=(Grade.A, Grade.B)), [("b", 1.5), ("a", 1.0)]),
+        (BonusSettings(rate=1, least_age=31, grades=(Grade.B,)), [("b", 3.0)]),
+    ):
+        app = await guanxi(Lab(), Bonuses(settings))
+        site = await app.add(Site(code="s", name="s", opened=DAY))
+        for name, grade, height, age in (("a", Grade.A, 2.0, 30), ("b", Grade.B, 3.0, 31)):
+            await app.add(
+                Researcher(
+                    name=name, grade=grade, height=height, age=age, born=DAY, joined=NOON,
+                    pay=Money(1, "CNY"), site_id=site.id,
+                )
+            )  # fmt: skip
+        answer = await app.graphql(document)
+        rows = [edge["node"] for edge in answer["researchers"]["edges"]]
+        assert [(row["name"], row["bonusDue"]) for row in rows] == found
+        assert answer["bonusRate"] == settings.rate
+        without = await app.graphql(bare, can=["lab.read"])
+        assert {e["node"]["bonusDue"] for e in without["researchers"]["edges"]} == {None}
+        allowed = await app.graphql(bare, can=["lab.read", SEE])
+        assert None not in {e["node"]["bonusDue"] for e in allowed["researchers"]["edges"]}
 
 
 async def test_a_failing_field_costs_itself_only(guanxi: Boot) -> None:

@@ -27,6 +27,7 @@ from guanxi_graphql.compile.binds import Request
 from guanxi_graphql.compile.reads import Operation, compile_read
 from guanxi_graphql.schema import Schema, schema_of
 from guanxi_graphql.schema.bindings import Filterable, Stored, ToMany, ToOne
+from guanxi_relationships import Relationships
 from guanxi_sdk import Choice, Extension, Model
 from guanxi_sdk._docs import camel
 from guanxi_sdk.info import FieldInfo
@@ -203,7 +204,8 @@ def _names(condition: str, column: str) -> bool:
 @pytest.fixture(scope="module")
 async def explained(database: Scratch) -> AsyncIterator[Explained]:
     """The shipped plugins, one tenant, many rows, fresh statistics."""
-    registry = Registry({"customers": Customers, "tiers": Tiers, "webhooks": Webhooks})
+    plugins = {"customers": Customers, "tiers": Tiers, "relationships": Relationships}
+    registry = Registry({**plugins, "webhooks": Webhooks})
     async with await Platform.open(database.app_url, registry=registry, pool_size=2) as platform:
         tenant = await create_tenant(platform.pool, "explained")
         for name in registry.plugins:

@@ -8,7 +8,14 @@ import pytest
 
 @pytest.mark.parametrize(
     "name",
-    ["guanxi_sdk", "guanxi_sdk.testing", "guanxi_customers", "guanxi_tiers", "guanxi_webhooks"],
+    [
+        "guanxi_sdk",
+        "guanxi_sdk.testing",
+        "guanxi_customers",
+        "guanxi_tiers",
+        "guanxi_relationships",
+        "guanxi_webhooks",
+    ],
 )
 def test_all_names_are_exported(name):
     module = importlib.import_module(name)

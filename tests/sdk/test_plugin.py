@@ -242,6 +242,39 @@ def test_static_methods_may_hold_sql_fields():
     assert (contribution.kind, contribution.arguments) == ("sql_field", ())
 
 
+def test_a_plugin_is_made_of_several_classes():
+    class Fields:
+        @staticmethod
+        @sql_field(Contact)
+        def shout(contact, ambient: Ambient) -> SQL[str]:
+            """Say it loudly."""
+            return contact.name
+
+        @query()
+        async def loudness(self, ctx: Context) -> int:
+            """How loud."""
+            return 1
+
+    class Louder(Fields):
+        @query()
+        async def loudness(self, ctx: Context) -> int:
+            """How very loud."""
+            return 2
+
+    class Shouting(Louder, Plugin, name="shouting", requires=["contacts"]):
+        """Shouts."""
+
+        @query()
+        async def silence(self, ctx: Context) -> int:
+            """None."""
+            return 0
+
+    found = {one.name: one for one in Shouting.manifest.contributions}
+    assert found.keys() == {"shout", "loudness", "silence"}
+    assert found["loudness"].description == "How very loud."
+    assert found["loudness"].function is Louder.__dict__["loudness"]
+
+
 class TestModels:
     def test_what_a_model_declares(self):
         info = Contact.info

@@ -219,7 +219,7 @@ async def test_what_cannot_be_done_is_said(
     with pytest.raises(BackupError, match="has tenants already: restore into an empty one"):
         await into(database, path)
     with pytest.raises(
-        BackupError, match="tables of customers, tiers, webhooks, not installed here"
+        BackupError, match="tables of customers, relationships, tiers, webhooks, not installed here"
     ):
         await restore(empty.owner_url, path, [], app_role=empty.app_role)
     await databases.drop(empty)

@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
-from guanxi_sdk import Model
+from guanxi_sdk import Model, Settings
 from guanxi_sdk.contributions import Ambient
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class Binds(Protocol):
         """A value of the document or of its variables."""
         ...
 
+    def setting(self, settings: type[Settings], name: str, type_: Any) -> sa.BindParameter[Any]:
+        """One of the tenant's settings of a plugin."""
+        ...
+
 
 class PlanBinds:
     """Collects the binds of one plan."""
@@ -83,6 +87,17 @@ class PlanBinds:
         name = f"v{len(self._getters)}"
         self._getters[name] = lambda variables, _: getter(variables)
         return sa.bindparam(name, type_=type_)
+
+    def setting(self, settings: type[Settings], name: str, type_: Any) -> sa.BindParameter[Any]:
+        """One of the tenant's settings; the same object every time, like a value of the request."""
+        key = f"set_{settings.__module__}_{name}".replace(".", "_")
+        found = self._context.get(key)
+        if found is None:
+            found = self._context[key] = sa.bindparam(key, type_=type_)
+            self._getters[key] = lambda _, request: request.access.installation.setting(
+                settings, name
+            )
+        return found
 
     def late(
         self, getter: Callable[[Variables, Request], Any], type_: Any
@@ -125,6 +140,11 @@ class ImmediateBinds:
         """A value of the document or of its variables."""
         return sa.bindparam(None, getter(self._variables), type_=type_, unique=True)
 
+    def setting(self, settings: type[Settings], name: str, type_: Any) -> sa.BindParameter[Any]:
+        """One of the tenant's settings."""
+        value = self._request.access.installation.setting(settings, name)
+        return sa.bindparam(None, value, type_=type_, unique=True)
+
 
 def ambient(binds: Binds) -> Ambient:
     """What SQL fields and policies may refer to."""
@@ -133,6 +153,8 @@ def ambient(binds: Binds) -> Ambient:
         today=binds.context("today"),
         currency=binds.context("currency"),
         user_id=binds.context("caller_id"),
+        permissions=binds.context("permissions"),
+        bind_setting=binds.setting,
     )
 
 

@@ -10,7 +10,12 @@ from guanxi_core.editions import Edition
 from guanxi_sdk import Confidentiality, SQLMoney
 from guanxi_sdk.contributions import Ambient, Contribution
 
-_AMBIENT = {"tenant_id": sa.Uuid, "today": sa.Date, "currency": sa.Text, "user_id": sa.Uuid}
+_AMBIENT = Ambient(
+    tenant_id=sa.bindparam("tenant_id", type_=sa.Uuid),
+    today=sa.bindparam("today", type_=sa.Date),
+    currency=sa.bindparam("currency", type_=sa.Text),
+    user_id=sa.bindparam("user_id", type_=sa.Uuid),
+)
 
 
 def confidentiality_of(edition: Edition, contribution: Contribution) -> Confidentiality:
@@ -51,13 +56,12 @@ def _marked(edition: Edition) -> dict[tuple[str, str], Confidentiality]:
 
 def _columns(contribution: Contribution, *, given: bool) -> set[tuple[str, str]]:
     """Columns in the expression, with its arguments given or left out."""
-    ambient = Ambient(**{name: sa.bindparam(name, type_=type_) for name, type_ in _AMBIENT.items()})
     arguments = {
         one.name: sa.bindparam(f"argument_{one.name}", type_=sa.Text) if given else None
         for one in contribution.arguments
     }
     assert contribution.model is not None  # noqa: S101  the decorator demands it
-    made = contribution.function(aliased(contribution.model), ambient, **arguments)
+    made = contribution.function(aliased(contribution.model), _AMBIENT, **arguments)
     parts: list[Any] = [made.minor, made.currency] if isinstance(made, SQLMoney) else [made]
     found = set()
     for element in (inner for part in parts for inner in iterate(part)):

@@ -59,6 +59,7 @@ class _Rehearsal:
         self._document = document
         self._kept = kept
         self._field = mutation.fields[document.name]
+        self._about = world.documents.about(document.name, self._field)
         self._variables: dict[str, Any] = copy.deepcopy(dict(document.variables))
         self._others: dict[tuple[str, ...], Iterator[Any]] = {}
 
@@ -87,8 +88,7 @@ class _Rehearsal:
             self._report.refused[name] = refused
         if "version" in self._variables:
             self._variables["version"] = self._document.variables["version"]
-        about = self._documents.about(name, self._field)
-        places = tuple(self._documents.places(self._field, self._variables, about))
+        places = tuple(self._documents.places(self._field, self._variables, self._about))
         return replace(self._document, variables=self._variables, ids=places, done=not refused)
 
     def _mend(self, code: str | None, path: str | None) -> bool:
@@ -100,8 +100,8 @@ class _Rehearsal:
         for place, holder, type_ in self._places():
             if place[-1] == path:
                 if isinstance(type_, GraphQLNonNull) or code == "NOT_FOUND":
-                    values = self._documents.values
-                    others = self._others.setdefault(place, values.others(type_, place[-1]))
+                    values, about = self._documents.values, self._about
+                    others = self._others.setdefault(place, values.others(type_, place[-1], about))
                     for value in others:
                         holder[place[-1]] = value
                         return True

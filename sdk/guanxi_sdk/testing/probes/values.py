@@ -98,11 +98,12 @@ class Values:
             model_called(self._shared.edition, stem) or about or next(iter(self._models.values()))
         )
 
-    def others(self, type_: Any, name: str) -> Iterator[Any]:
+    def others(self, type_: Any, name: str, about: type[Model] | None = None) -> Iterator[Any]:
         """Values to try where :meth:`of` was refused, as none or as others would not be."""
         inner = get_named_type(type_)
         if inner.name == "ID":
-            for model in self._models.values():
+            meant = self.meant(name, about)  # its other row may be in a state that fits
+            for model in (meant, *(one for one in self._models.values() if one is not meant)):
                 yield from (self._listed(type_, self.filled.global_id(model, n)) for n in (1, 2))
         elif inner.name == "String":
             subjects = [m for m in self._models.values() if m.info.subject]

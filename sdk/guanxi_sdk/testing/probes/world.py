@@ -350,7 +350,12 @@ class World:
 
     async def _tenant(self) -> Tenant:
         tenant = await create_tenant(self.platform.pool, f"probed-{secrets.token_hex(8)}")
-        await set_limits(self.platform.pool, tenant, {"cost": HIGHEST["cost"]}, HIGHEST)
+        await set_limits(
+            self.platform.pool,
+            tenant,
+            {"cost": HIGHEST["cost"], "aliases": HIGHEST["aliases"]},
+            HIGHEST,
+        )
         for plugin, settings in self.plugins.items():
             await set_plugin(self.platform.pool, tenant, plugin, True, settings)
         return tenant

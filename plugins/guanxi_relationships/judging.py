@@ -1,0 +1,83 @@
+"""Verbs of decision chains and of the levels of persons (domain rules B4, C4)."""
+
+import datetime as dt
+from uuid import UUID
+
+from guanxi_customers import DecisionRole
+from guanxi_relationships import chains, levels
+from guanxi_relationships.models import ChainLink, ChainSeat, LevelClaim, LevelEvidence
+from guanxi_relationships.permissions import REVIEW, WRITE
+from guanxi_sdk import Context, Invalid, mutation
+
+
+class Judging:
+    """What people say about persons."""
+
+    @mutation(needs=WRITE)
+    async def seat_in_chain(
+        self,
+        ctx: Context,
+        chain_id: UUID,
+        person_id: UUID,
+        role: DecisionRole,
+        starts_on: dt.date | None = None,
+    ) -> ChainSeat:
+        """Give a person a role in a decision chain; a role held before ends on that day."""
+        return await chains.seat(ctx, chain_id, person_id, role, starts_on or ctx.today())
+
+    @mutation(needs=WRITE)
+    async def leave_chain(
+        self, ctx: Context, seat_id: UUID, ends_on: dt.date | None = None
+    ) -> ChainSeat:
+        """Take a person out of a decision chain, from today or from another day."""
+        return await chains.leave(ctx, seat_id, ends_on or ctx.today())
+
+    @mutation(needs=WRITE)
+    async def link_in_chain(
+        self, ctx: Context, chain_id: UUID, source_id: UUID, target_id: UUID
+    ) -> ChainLink:
+        """Say that one person in a decision chain influences another."""
+        return await chains.link(ctx, chain_id, source_id, target_id)
+
+    # levels
+
+    @mutation(needs=WRITE)
+    async def claim_level(
+        self,
+        ctx: Context,
+        person_id: UUID,
+        level: int,
+        evidence: str | None = None,
+        happened_on: dt.date | None = None,
+        activity_id: UUID | None = None,
+    ) -> LevelClaim:
+        """Claim that a person has a level: −1, 0, 1, 2 or 3 (domain rule B4).
+
+        A rise needs evidence with its day, and counts when somebody else has approved it
+        (domain rule C4, invariant 4); anything else counts at once.
+        """
+        given = await levels.checked(ctx, evidence, happened_on, activity_id)
+        return await levels.claim(ctx, person_id, level, given)
+
+    @mutation(needs=WRITE)
+    async def add_level_evidence(
+        self,
+        ctx: Context,
+        claim_id: UUID,
+        evidence: str,
+        happened_on: dt.date,
+        activity_id: UUID | None = None,
+    ) -> LevelEvidence:
+        """Add evidence to a claim that waits for its review."""
+        claim = await levels.pending(ctx, claim_id)
+        given = await levels.checked(ctx, evidence, happened_on, activity_id)
+        if given is None:
+            raise Invalid("evidence", "is blank: say what the person said or did")
+        return await levels.add_evidence(ctx, claim, given)
+
+    @mutation(needs=REVIEW)
+    async def review_level(
+        self, ctx: Context, claim_id: UUID, approve: bool, remark: str | None = None
+    ) -> LevelClaim:
+        """Approve or reject what somebody else claimed; only an approved level rises."""
+        return await levels.review(ctx, claim_id, approve=approve, remark=remark)
