@@ -25,7 +25,7 @@ from guanxi_customers import (
 from guanxi_relationships.choices import CooperationKind, RelationshipGrade
 from guanxi_relationships.models import ChainSeat, Cooperation, DecisionChain, LevelAssessment
 from guanxi_relationships.settings import RelationshipSettings
-from guanxi_tiers import Standing, TierDecision
+from guanxi_tiers import Standing, tier_on
 
 #: A setting by its name, as an expression.
 Setting = Callable[[str], sa.ColumnElement[Any]]
@@ -282,15 +282,8 @@ def tier(customer_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnElement[Any]
     present = select(sa.cast(Standing.tier, sa.Text)).where(
         Standing.id == customer_id, Standing.tiered_as_of <= day
     )
-    decided = (
-        select(sa.cast(TierDecision.tier, sa.Text))
-        .where(TierDecision.customer_id == customer_id, TierDecision.as_of <= day)
-        .order_by(TierDecision.as_of.desc(), TierDecision.id.desc())
-        .limit(1)
-    )
-    return func.coalesce(
-        _correlated(present, outer).scalar_subquery(), _correlated(decided, outer).scalar_subquery()
-    )
+    decided = sa.cast(_correlated(tier_on(customer_id, day), outer), sa.Text)
+    return func.coalesce(_correlated(present, outer).scalar_subquery(), decided)
 
 
 def composite(tier: Any, key: Any, general: Any, organizational: Any, setting: Setting) -> Any:

@@ -194,8 +194,9 @@ async def test_scores_are_those_of_the_day_and_have_a_trend(guanxi: Boot) -> Non
     await w.level(person, 3, dt.date(2024, 5, 30))
     await w.app.add(
         TierDecision(
-            customer_id=customer.id, as_of=dt.date(2019, 1, 1), tier=Tier.C, confidence=1.0,
-            inputs=[], reasons=[], strategy="t", strategy_version="1", decided_by="t",
+            customer_id=customer.id, as_of=dt.date(2019, 1, 1), holds_from=dt.date(2019, 1, 1),
+            tier=Tier.C, confidence=1.0, inputs=[], reasons=[], strategy="t",
+            strategy_version="1", decided_by="t",
         )
     )  # fmt: skip
     found = await scores(w, customer, months=4)
