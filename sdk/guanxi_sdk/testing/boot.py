@@ -28,9 +28,14 @@ _PROBED_AT: Final = dt.datetime(2024, 3, 1, 8, 30, tzinfo=dt.UTC)
 
 @lru_cache(64)
 def _editions(plugins: frozenset[type[Plugin[Any]]]) -> "Editions":
-    """What tests of the same plugins share, as the tenants of one server do: schema and plans."""
-    from guanxi_core.composing import Editions
+    """What tests of the same plugins share, as the tenants of one server do: schema and plans.
 
+    Plugins that do not fit together raise the error that says why.
+    """
+    from guanxi_core.composing import Editions
+    from guanxi_core.editions import compose
+
+    compose(plugins)
     return Editions()
 
 
@@ -150,11 +155,10 @@ class Boot:
         self, plugins: Sequence[Plugin[Any]], clock: Clock, egress_allow: Sequence[str] = ()
     ) -> Any:
         from guanxi_core.discovery import Registry
-        from guanxi_core.editions import compose
         from guanxi_core.platform import Platform
 
         classes = {plugin.manifest.name: type(plugin) for plugin in plugins}
-        compose(classes.values())
+        _editions(frozenset(classes.values()))
         await self.database.prepare(classes.values())
         return await Platform.open(
             self.database.app_url, registry=Registry(classes), pool_size=4, clock=clock,
