@@ -15,7 +15,7 @@ from guanxi_tiers.choices import Tier
 from guanxi_tiers.combining import combined
 from guanxi_tiers.facts import facts_of
 from guanxi_tiers.models import Standing
-from guanxi_tiers.rows import Rows, id_of, json_object
+from guanxi_tiers.rows import Rows, id_of, in_order, json_object
 from guanxi_tiers.rules import Rules
 from guanxi_tiers.schemes import TierScheme, TierShadow
 from guanxi_tiers.strategy import TierFacts
@@ -168,8 +168,7 @@ async def keep_shadow(
         )
         .exists()
     )
-    return await ctx.save_from(
-        TierShadow,
+    new = in_order(
         select(
             id_of(sa.literal(scheme.id, sa.Uuid), rows.c.customer_id).label("id"),
             sa.literal(scheme.id, sa.Uuid).label("scheme_id"),
@@ -178,4 +177,6 @@ async def keep_shadow(
             rows.c.verdict_reasons.label("reasons"),
             sa.literal(as_of, sa.Date).label("as_of"),
         ).where(sa.not_(last)),
+        rows.c.customer_id,
     )
+    return await ctx.save_from(TierShadow, new)

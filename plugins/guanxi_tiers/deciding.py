@@ -1,7 +1,8 @@
 """Deciding the tiers of many customers inside PostgreSQL, and what is kept of each decision.
 
-A page of customers takes four statements: decisions for those about whom there is something new to
-say, the rest confirmed, a count, and the decisions put in force. No row comes to Python.
+A page of customers takes a few statements: decisions for those about whom there is something new to
+say, counts, the decisions put in force, the rest confirmed. No row comes to Python, and no
+statement depends on what PostgreSQL knows of rows that this very transaction wrote.
 """
 
 import datetime as dt
@@ -23,7 +24,7 @@ from guanxi_tiers.choices import Tier
 from guanxi_tiers.combining import combined, none_works
 from guanxi_tiers.facts import facts_of, pages
 from guanxi_tiers.models import Standing, TierDecision, TierRun
-from guanxi_tiers.rows import Rows, joined, layer, reasons, text
+from guanxi_tiers.rows import Rows, in_order, joined, layer, reasons, text
 from guanxi_tiers.rules import Rules
 from guanxi_tiers.strategy import Because
 
@@ -51,14 +52,14 @@ async def decide(
     tiers = Counter[Tier | None]()
     after: UUID | None = None
     for upto in (*ends, None) if total else ():
-        page = [condition]
-        if after is not None:
-            page.append(Customer.id > after)
-        if upto is not None:
-            page.append(Customer.id <= upto)
-        rules = await _decide_page(ctx, sa.and_(*page), run, rules, lift=lift)
-        found = await _counted(ctx, sa.and_(*page), run.id)
-        await _put_in_force(ctx, sa.and_(*page), run)
+        page = _within(Customer.id, after, upto)
+        rules = await _decide_page(ctx, sa.and_(condition, page), run, rules, lift=lift)
+        decided = sa.and_(
+            TierDecision.run_id == run.id, _within(TierDecision.customer_id, after, upto)
+        )
+        found = await _counted(ctx, sa.and_(condition, page), decided)
+        await ctx.save_from(Standing, in_force(decided))
+        await ctx.save_from(Standing, _confirmed(sa.and_(condition, page), run.as_of))
         tiers += found
         after = upto
         if job is not None:
@@ -151,7 +152,7 @@ def _decisions(
     ]
     said = sa.and_(rows.c.former_from <= facts_day, *same)
     began = func.greatest(sa.literal(facts_day, sa.Date), rows.c.former_from)
-    return select(
+    new = select(
         rows.c.customer_id,
         rows.c.as_of,
         rows.c.tier,
@@ -170,6 +171,7 @@ def _decisions(
         rows.c.override_until,
         text(run.started_by).label("decided_by"),
     ).where(sa.not_(func.coalesce(said, sa.false())))
+    return in_order(new, rows.c.customer_id)
 
 
 def _with_former(rows: Rows) -> Rows:
@@ -203,67 +205,59 @@ def set_by_hand(tier: Any, reason: Any) -> Because:
     return Because("OVERRIDE", "Set to {} by hand: {}", "人工设为{}：{}", tier, reason)
 
 
+def _within(id: Any, after: UUID | None, upto: UUID | None) -> sa.ColumnElement[bool]:
+    """Whether a customer's id lies on a page."""
+    ends = [id > after] if after is not None else []
+    return sa.and_(sa.true(), *ends, *([id <= upto] if upto is not None else []))
+
+
 async def _counted(
-    ctx: Context, condition: sa.ColumnElement[bool], run_id: UUID
+    ctx: Context, condition: sa.ColumnElement[bool], decided: sa.ColumnElement[bool]
 ) -> Counter[Tier | None]:
-    """How many customers will have which tier, once the decisions of the run are in force."""
-    decided = (
-        select(TierDecision.id, sa.cast(TierDecision.tier, sa.Text).label("tier"))
-        .where(TierDecision.customer_id == Customer.id, TierDecision.run_id == run_id)
-        .limit(1)
-        .lateral("decided")
-    )
-    now = sa.case(
-        (decided.c.id.is_not(None), decided.c.tier), else_=sa.cast(Standing.tier, sa.Text)
-    ).label("now")
-    each = (
-        select(now)
+    """How many customers will have which tier, once the decisions of the page are in force."""
+    present = (
+        select(Standing.tier, func.count())
         .select_from(Customer)
         .outerjoin(Standing, Standing.id == Customer.id)
-        .outerjoin(decided, sa.true())
         .where(condition, Customer.archived_at.is_(None))
-        .subquery("each_customer")
+        .group_by(Standing.tier)
     )
-    found = await ctx.db.execute(select(each.c.now, func.count()).group_by(each.c.now))
-    return Counter({None if tier is None else Tier(tier): count for tier, count in found})
-
-
-async def _put_in_force(ctx: Context, condition: sa.ColumnElement[bool], run: TierRun) -> None:
-    """Confirm what stays as it is by the facts of another day; put what was decided in force."""
-    decided = select(TierDecision.id).where(
-        TierDecision.customer_id == Standing.id, TierDecision.run_id == run.id
+    tiers = Counter[Tier | None]()
+    for tier, count in await ctx.db.execute(present):
+        tiers[tier] += count
+    moves = (
+        select(TierDecision.former_tier, TierDecision.tier, func.count())
+        .where(decided)
+        .group_by(TierDecision.former_tier, TierDecision.tier)
     )
-    await ctx.save_from(
-        Standing,
-        select(Standing.id, sa.literal(run.as_of, sa.Date).label("tiered_as_of"))
-        .join(Customer, Customer.id == Standing.id)
-        .where(
-            condition,
-            Customer.archived_at.is_(None),
-            Standing.tiered_as_of != run.as_of,
-            sa.not_(decided.exists()),
-        ),
-    )
-    await ctx.save_from(Standing, in_force(TierDecision.run_id == run.id, condition))
+    for former, tier, count in await ctx.db.execute(moves):
+        tiers[former] -= count
+        tiers[tier] += count
+    return +tiers
 
 
-def in_force(*conditions: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
-    """The rows of Standing that put decisions in force."""
+def _confirmed(condition: sa.ColumnElement[bool], as_of: dt.date) -> sa.Select[*tuple[Any, ...]]:
+    """The rows of Standing that stay as they are by the facts of another day."""
     return (
-        select(
-            TierDecision.customer_id.label("id"),
-            TierDecision.tier,
-            TierDecision.score.label("tier_score"),
-            TierDecision.confidence.label("tier_confidence"),
-            TierDecision.reasons.label("tier_reasons"),
-            TierDecision.strategy.label("tier_strategy"),
-            TierDecision.strategy_version.label("tier_version"),
-            TierDecision.as_of.label("tiered_as_of"),
-            TierDecision.overridden.label("tier_overridden"),
-            TierDecision.override_reason.label("tier_override_reason"),
-            TierDecision.override_until.label("tier_override_until"),
-            TierDecision.id.label("tier_decision_id"),
-        )
-        .join(Customer, Customer.id == TierDecision.customer_id)
-        .where(*conditions)
+        select(Standing.id, sa.literal(as_of, sa.Date).label("tiered_as_of"))
+        .join(Customer, Customer.id == Standing.id)
+        .where(condition, Customer.archived_at.is_(None), Standing.tiered_as_of != as_of)
     )
+
+
+def in_force(decided: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    """The rows of Standing that put decisions in force."""
+    return select(
+        TierDecision.customer_id.label("id"),
+        TierDecision.tier,
+        TierDecision.score.label("tier_score"),
+        TierDecision.confidence.label("tier_confidence"),
+        TierDecision.reasons.label("tier_reasons"),
+        TierDecision.strategy.label("tier_strategy"),
+        TierDecision.strategy_version.label("tier_version"),
+        TierDecision.as_of.label("tiered_as_of"),
+        TierDecision.overridden.label("tier_overridden"),
+        TierDecision.override_reason.label("tier_override_reason"),
+        TierDecision.override_until.label("tier_override_until"),
+        TierDecision.id.label("tier_decision_id"),
+    ).where(decided)

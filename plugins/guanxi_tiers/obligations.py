@@ -31,7 +31,7 @@ from guanxi_sdk import (
 from guanxi_tiers.choices import ObligationState, Requirement, Tier
 from guanxi_tiers.demands import Demand, demands_of
 from guanxi_tiers.models import Standing
-from guanxi_tiers.rows import id_of
+from guanxi_tiers.rows import id_of, in_order
 from guanxi_tiers.settings import TierSettings
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ def _required(ctx: Context, settings: TierSettings, demands: Sequence[Demand]) -
     )
     soonest = ctx.today() + dt.timedelta(days=settings.grace_days)
     nothing: Any = sa.null()
-    return (
+    new = (
         select(
             identity.label("id"),
             Standing.id.label("customer_id"),
@@ -172,6 +172,7 @@ def _required(ctx: Context, settings: TierSettings, demands: Sequence[Demand]) -
         .join(Customer, Customer.id == Standing.id)
         .where(Customer.archived_at.is_(None), sa.not_(known.exists()))
     )
+    return in_order(new, identity)
 
 
 def _columns(**changed: Any) -> list[Any]:

@@ -24,6 +24,17 @@ def layer(rows: Rows, columns: Mapping[str, Any], name: str) -> Rows:
     return sa.select(*rows.c, *added).offset(0).subquery(name)
 
 
+def in_order(
+    found: sa.Select[*tuple[Any, ...]], by: sa.ColumnElement[Any]
+) -> sa.Select[*tuple[Any, ...]]:
+    """``found``, all of it before the first row of it is saved.
+
+    Else a table that is looked at and written by one statement grows while it is looked through,
+    again for every row.
+    """
+    return found.order_by(by)
+
+
 def text(value: Any) -> Text:
     """A Python value as a text, or an expression as it is written."""
     if isinstance(value, sa.SQLColumnExpression):  # an attribute of a model is one as well
