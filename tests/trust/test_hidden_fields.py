@@ -23,6 +23,7 @@ SUBJECTS = subjects(Safes, large=[Herd])
 #: The scopes that the policies of plugins know; where a plugin requires another, of both.
 SCOPES = {
     "customers": ("own", "team", "office"), "tiers": ("own", "team", "office"),
+    "relationships": ("own", "team", "office"),
     "webhooks": ("own", "team", "office"), "herd": ("own", "team"),
 }  # fmt: skip
 
