@@ -92,7 +92,9 @@ def _correlated(statement: Any, outer: Outer) -> Any:
 # persons (F3)
 
 
-def _latest(value: Any, assessment: Any, person_id: Any, day: Day, outer: Outer) -> Any:
+def _latest(
+    value: Any, assessment: Any, person_id: Any, day: Day, outer: Outer
+) -> sa.ColumnElement[Any]:
     """An expression over the last assessment of a person on a day or before."""
     statement = (
         select(value)
@@ -100,10 +102,11 @@ def _latest(value: Any, assessment: Any, person_id: Any, day: Day, outer: Outer)
         .order_by(assessment.assessed_on.desc(), assessment.id.desc())
         .limit(1)
     )
-    return _correlated(statement, outer).scalar_subquery()
+    found: sa.ColumnElement[Any] = _correlated(statement, outer).scalar_subquery()
+    return found
 
 
-def level(person_id: Any, day: Day, outer: Outer = ()) -> Any:
+def level(person_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnElement[Any]:
     """The level as it was last assessed; null while nobody did."""
     last = aliased(LevelAssessment)
     return _latest(last.level, last, person_id, day, outer)
@@ -125,7 +128,9 @@ def last_contact_on(person_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnEle
     return found
 
 
-def effective_level(person_id: Any, day: Day, setting: Setting, outer: Outer = ()) -> Any:
+def effective_level(
+    person_id: Any, day: Day, setting: Setting, outer: Outer = ()
+) -> sa.ColumnElement[Any]:
     """F3: the level, one less where the last contact is too long ago, but not below neutral.
 
     A person with whom nothing was ever done counts from the day of the assessment.
