@@ -49,7 +49,7 @@ class Handover(Model, within="customer", closed=EVERY_VERB):
     overlap_from: Mapped[dt.date | None]
     """First day on which both look after the customer."""
 
-    completed_on: Mapped[dt.date | None] = column(indexed=True)
+    completed_on: Mapped[dt.date | None]
     """Day from which the new steward alone does."""
 
 
@@ -78,7 +78,7 @@ class RotationProposal(Model, closed=EVERY_VERB):
     tenure_months: Mapped[int]
     """For how many months the employee had looked after some customer."""
 
-    proposed_on: Mapped[dt.date] = column(indexed=True)
+    proposed_on: Mapped[dt.date]
     """Day of the proposal."""
 
     state: Mapped[RotationState] = column(indexed=True, default=RotationState.PROPOSED)

@@ -39,6 +39,7 @@ from guanxi_sdk import Context, Invalid, global_id
 from guanxi_tiers import Tier
 
 MOST: Final = 200
+_UNDERWAY: Final = (PlanState.APPROVED.value, PlanState.RUNNING.value)
 _WEIGHTIEST: Final = 5.0  # an approver, by the defaults of F4: roles multiply by a share of it
 
 
@@ -137,8 +138,8 @@ class Engagements:
             .join(RelationshipPlan, LevelTarget.plan_id == RelationshipPlan.id)
             .where(
                 LevelTarget.person_id == Person.id,
-                RelationshipPlan.year == self._as_of.year,
-                RelationshipPlan.state.in_((PlanState.APPROVED, PlanState.RUNNING)),
+                func.coalesce(RelationshipPlan.year, 0) == self._as_of.year,
+                func.coalesce(sa.cast(RelationshipPlan.state, sa.Text), "").in_(_UNDERWAY),
             )
             .correlate(Person)
             .scalar_subquery()
@@ -162,15 +163,21 @@ class Engagements:
 
     def _role_weight(self) -> sa.ColumnElement[float]:
         """The weight of the weightiest seat in the standing chains; null without one."""
+        standing = (  # looked up by id for each seat: a join might begin with all chains
+            select(
+                sa.and_(DecisionChain.opportunity.is_(None), DecisionChain.archived_at.is_(None))
+            )
+            .where(DecisionChain.id == ChainSeat.chain_id)
+            .correlate(ChainSeat)
+            .scalar_subquery()
+        )
         return (
             select(func.max(scores.weight_of(ChainSeat.role, self._setting)))
-            .join(DecisionChain, ChainSeat.chain_id == DecisionChain.id)
             .where(
                 ChainSeat.person_id == Person.id,
                 ChainSeat.archived_at.is_(None),
-                DecisionChain.opportunity.is_(None),
-                DecisionChain.archived_at.is_(None),
                 scores.in_force(self._day),
+                standing,
             )
             .correlate(Person)
             .scalar_subquery()

@@ -79,7 +79,7 @@ class ChainSeat(Model, within="chain", closed=EVERY_VERB):
     role: Mapped[DecisionRole] = column(indexed=True)
     """Approver, decider, supporter, evaluator or influencer (审批, 决策, 支撑, 评估, 影响)."""
 
-    starts_on: Mapped[dt.date] = column(indexed=True)
+    starts_on: Mapped[dt.date]
     """First day in the role."""
 
     ends_on: Mapped[dt.date | None] = column(indexed=True)
@@ -143,10 +143,10 @@ class LevelClaim(Model, within="person", closed=EVERY_VERB):
     claimed_by: Mapped[Short] = column(indexed=True)
     """Id of the user who claimed it."""
 
-    claimed_on: Mapped[dt.date] = column(indexed=True)
+    claimed_on: Mapped[dt.date]
     """Day of the claim."""
 
-    reviewed_by: Mapped[Short | None] = column(indexed=True)
+    reviewed_by: Mapped[Short | None]
     """Id of the user who reviewed it, somebody else."""
 
     reviewed_on: Mapped[dt.date | None]
@@ -180,16 +180,16 @@ class LevelAssessment(Model, within="person", append_only=True):
     person_id: Mapped[UUID] = reference(Person, reverse="level_assessments")
     """Whose level."""
 
-    level: Mapped[Level] = column(indexed=True)
+    level: Mapped[Level]
     """3 coach (教练), 2 strong support, 1 support, 0 neutral, −1 does not recognise us."""
 
     former_level: Mapped[Level | None]
     """The level before; null for the first assessment."""
 
-    assessed_on: Mapped[dt.date] = column(indexed=True)
+    assessed_on: Mapped[dt.date]
     """Day from which the level counts: that of the review where one was needed."""
 
-    assessor: Mapped[Short] = column(indexed=True)
+    assessor: Mapped[Short]
     """Id of the user who assessed it."""
 
     reviewer: Mapped[Short | None]
@@ -213,7 +213,7 @@ class Cooperation(Model, within="customer", plural="cooperations"):
     subject: Mapped[str]
     """What it is about."""
 
-    starts_on: Mapped[dt.date] = column(indexed=True)
+    starts_on: Mapped[dt.date]
     """First day."""
 
     ends_on: Mapped[dt.date | None] = column(indexed=True)

@@ -66,27 +66,22 @@ def day_of(time: Any) -> Day:
     return sa.cast(func.timezone(sa.literal("UTC", sa.Text), time), sa.Date)
 
 
-def _start_of(day: Day) -> sa.ColumnElement[dt.datetime]:
-    utc = func.timezone(sa.literal("UTC", sa.Text), sa.cast(day, sa.TIMESTAMP()))
-    return sa.cast(utc, sa.TIMESTAMP(timezone=True))
-
-
 def done_between(after: Day, until: Day, activity: Any = Activity) -> sa.ColumnElement[bool]:
     """Activities done after one day, up to another and on it."""
-    return sa.and_(
-        activity.status == ActivityStatus.DONE,
-        activity.archived_at.is_(None),
-        activity.done_at >= _start_of(days_before(after, -1)),
-        activity.done_at < _start_of(days_before(until, -1)),
-    )
+    return sa.and_(done_by(until, activity), day_of(activity.done_at) > after)
 
 
 def done_by(day: Day, activity: Any = Activity) -> sa.ColumnElement[bool]:
-    """Activities done on a day or before."""
+    """Activities done on a day or before.
+
+    Here and below no condition but those by id may use an index: as long as PostgreSQL has not
+    counted the rows it would prefer the others, and read all activities for every customer.
+    """
+    status = func.coalesce(sa.cast(activity.status, sa.Text), "")
     return sa.and_(
-        activity.status == ActivityStatus.DONE,
+        status == ActivityStatus.DONE.value,
         activity.archived_at.is_(None),
-        activity.done_at < _start_of(days_before(day, -1)),
+        day_of(activity.done_at) <= day,
     )
 
 
@@ -97,7 +92,9 @@ def _correlated(statement: Any, outer: Outer) -> Any:
 # persons (F3)
 
 
-def _latest(value: Any, assessment: Any, person_id: Any, day: Day, outer: Outer) -> Any:
+def _latest(
+    value: Any, assessment: Any, person_id: Any, day: Day, outer: Outer
+) -> sa.ColumnElement[Any]:
     """An expression over the last assessment of a person on a day or before."""
     statement = (
         select(value)
@@ -105,10 +102,11 @@ def _latest(value: Any, assessment: Any, person_id: Any, day: Day, outer: Outer)
         .order_by(assessment.assessed_on.desc(), assessment.id.desc())
         .limit(1)
     )
-    return _correlated(statement, outer).scalar_subquery()
+    found: sa.ColumnElement[Any] = _correlated(statement, outer).scalar_subquery()
+    return found
 
 
-def level(person_id: Any, day: Day, outer: Outer = ()) -> Any:
+def level(person_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnElement[Any]:
     """The level as it was last assessed; null while nobody did."""
     last = aliased(LevelAssessment)
     return _latest(last.level, last, person_id, day, outer)
@@ -130,7 +128,9 @@ def last_contact_on(person_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnEle
     return found
 
 
-def effective_level(person_id: Any, day: Day, setting: Setting, outer: Outer = ()) -> Any:
+def effective_level(
+    person_id: Any, day: Day, setting: Setting, outer: Outer = ()
+) -> sa.ColumnElement[Any]:
     """F3: the level, one less where the last contact is too long ago, but not below neutral.
 
     A person with whom nothing was ever done counts from the day of the assessment.
@@ -148,7 +148,8 @@ def effective_level(person_id: Any, day: Day, setting: Setting, outer: Outer = (
 
 def in_force(day: Day, seat: Any = ChainSeat) -> sa.ColumnElement[bool]:
     """Seats that are taken on a day."""
-    return sa.and_(seat.starts_on <= day, sa.or_(seat.ends_on.is_(None), seat.ends_on > day))
+    end = func.coalesce(seat.ends_on, sa.literal(dt.date.max, sa.Date))
+    return sa.and_(seat.starts_on <= day, end > day)
 
 
 def weight_of(role: Any, setting: Setting) -> sa.ColumnElement[float]:
@@ -161,7 +162,7 @@ def _standing(chain: Any, seat: Any, customer_id: Any, day: Day) -> sa.ColumnEle
     """Seats in the standing chains of a customer that are taken on a day."""
     return sa.and_(
         chain.customer_id == customer_id,
-        chain.opportunity.is_(None),
+        func.coalesce(chain.opportunity, "") == "",
         chain.archived_at.is_(None),
         seat.archived_at.is_(None),
         in_force(day, seat),

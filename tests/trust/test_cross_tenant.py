@@ -19,6 +19,7 @@ from probing import UNDONE, subjects, told
 SUBJECTS = subjects(Readings, Safes, large=[Herd])
 
 
+@pytest.mark.timeout(600)  # a plugin with many models has many documents
 @pytest.mark.parametrize("plugins", SUBJECTS.values(), ids=SUBJECTS)
 async def test_nobody_reaches_another_tenant(
     guanxi: Boot, plugins: tuple[type[Plugin]], figure: Figure

@@ -23,10 +23,12 @@ SUBJECTS = subjects(Safes, large=[Herd])
 #: The scopes that the policies of plugins know; where a plugin requires another, of both.
 SCOPES = {
     "customers": ("own", "team", "office"), "tiers": ("own", "team", "office"),
+    "relationships": ("own", "team", "office"),
     "webhooks": ("own", "team", "office"), "herd": ("own", "team"),
 }  # fmt: skip
 
 
+@pytest.mark.timeout(600)  # a plugin with many models has many documents
 @pytest.mark.parametrize("plugins", SUBJECTS.values(), ids=SUBJECTS)
 async def test_hidden_fields_stay_hidden(
     guanxi: Boot, plugins: tuple[type[Plugin]], figure: Figure

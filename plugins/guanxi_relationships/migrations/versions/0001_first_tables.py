@@ -14,9 +14,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("customer_id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("starts_on", sa.Date(), nullable=False),
         sa.Column("ends_on", sa.Date(), nullable=True),
-        sa.Column("subject", sa.Text(), nullable=False),
         sa.Column(
             "created_at",
             sa.TIMESTAMP(timezone=True),
@@ -67,12 +67,6 @@ def upgrade() -> None:
         "ix_relationships_cooperation_tenant_id_kind_id",
         "relationships_cooperation",
         ["tenant_id", "kind", "id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_relationships_cooperation_tenant_id_starts_on_id",
-        "relationships_cooperation",
-        ["tenant_id", "starts_on", "id"],
         unique=False,
     )
     op.create_table(
@@ -194,12 +188,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "id", name="pk_relationships_handover"),
     )
     op.create_index(
-        "ix_relationships_handover_tenant_id_completed_on_id",
-        "relationships_handover",
-        ["tenant_id", "completed_on", "id"],
-        unique=False,
-    )
-    op.create_index(
         "ix_relationships_handover_tenant_id_created_at_id",
         "relationships_handover",
         ["tenant_id", "created_at", "id"],
@@ -314,9 +302,9 @@ def upgrade() -> None:
         sa.Column("employee_id", sa.Uuid(), nullable=False),
         sa.Column("from_office_id", sa.Uuid(), nullable=True),
         sa.Column("to_office_id", sa.Uuid(), nullable=True),
+        sa.Column("tenure_months", sa.Integer(), nullable=False),
         sa.Column("proposed_on", sa.Date(), nullable=False),
         sa.Column("state", sa.String(length=40), nullable=False),
-        sa.Column("tenure_months", sa.Integer(), nullable=False),
         sa.Column("answered_on", sa.Date(), nullable=True),
         sa.Column("answer", sa.Text(), nullable=True),
         sa.Column(
@@ -370,12 +358,6 @@ def upgrade() -> None:
         "ix_relationships_rotation_proposal_tenant_id_from_office_id_id",
         "relationships_rotation_proposal",
         ["tenant_id", "from_office_id", "id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_relationships_rotation_proposal_tenant_id_proposed_on_id",
-        "relationships_rotation_proposal",
-        ["tenant_id", "proposed_on", "id"],
         unique=False,
     )
     op.create_index(
@@ -473,8 +455,8 @@ def upgrade() -> None:
         sa.Column("chain_id", sa.Uuid(), nullable=False),
         sa.Column("person_id", sa.Uuid(), nullable=False),
         sa.Column("role", sa.String(length=40), nullable=False),
-        sa.Column("starts_on", sa.Date(), nullable=False),
         sa.Column("ends_on", sa.Date(), nullable=True),
+        sa.Column("starts_on", sa.Date(), nullable=False),
         sa.Column(
             "created_at",
             sa.TIMESTAMP(timezone=True),
@@ -539,12 +521,6 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
-        "ix_relationships_chain_seat_tenant_id_starts_on_id",
-        "relationships_chain_seat",
-        ["tenant_id", "starts_on", "id"],
-        unique=False,
-    )
-    op.create_index(
         "uq_relationships_chain_seat_person",
         "relationships_chain_seat",
         ["tenant_id", "chain_id", "person_id"],
@@ -558,12 +534,12 @@ def upgrade() -> None:
         sa.Column("person_id", sa.Uuid(), nullable=False),
         sa.Column("state", sa.String(length=40), nullable=False),
         sa.Column("claimed_by", sa.Text(), nullable=False),
-        sa.Column("claimed_on", sa.Date(), nullable=False),
-        sa.Column("reviewed_by", sa.Text(), nullable=True),
-        sa.Column("remark", sa.Text(), nullable=True),
         sa.Column("level", sa.Integer(), nullable=False),
         sa.Column("former_level", sa.Integer(), nullable=True),
+        sa.Column("claimed_on", sa.Date(), nullable=False),
+        sa.Column("reviewed_by", sa.Text(), nullable=True),
         sa.Column("reviewed_on", sa.Date(), nullable=True),
+        sa.Column("remark", sa.Text(), nullable=True),
         sa.Column(
             "created_at",
             sa.TIMESTAMP(timezone=True),
@@ -599,12 +575,6 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
-        "ix_relationships_level_claim_tenant_id_claimed_on_id",
-        "relationships_level_claim",
-        ["tenant_id", "claimed_on", "id"],
-        unique=False,
-    )
-    op.create_index(
         "ix_relationships_level_claim_tenant_id_created_at_id",
         "relationships_level_claim",
         ["tenant_id", "created_at", "id"],
@@ -614,12 +584,6 @@ def upgrade() -> None:
         "ix_relationships_level_claim_tenant_id_person_id_id",
         "relationships_level_claim",
         ["tenant_id", "person_id", "id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_relationships_level_claim_tenant_id_reviewed_by_id",
-        "relationships_level_claim",
-        ["tenant_id", "reviewed_by", "id"],
         unique=False,
     )
     op.create_index(
@@ -783,11 +747,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("person_id", sa.Uuid(), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("former_level", sa.Integer(), nullable=True),
         sa.Column("assessed_on", sa.Date(), nullable=False),
         sa.Column("assessor", sa.Text(), nullable=False),
-        sa.Column("claim_id", sa.Uuid(), nullable=False),
-        sa.Column("former_level", sa.Integer(), nullable=True),
         sa.Column("reviewer", sa.Text(), nullable=True),
+        sa.Column("claim_id", sa.Uuid(), nullable=False),
         sa.Column(
             "created_at",
             sa.TIMESTAMP(timezone=True),
@@ -810,18 +774,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "id", name="pk_relationships_level_assessment"),
     )
     op.create_index(
-        "ix_relationships_level_assessment_tenant_id_assessed_on_id",
-        "relationships_level_assessment",
-        ["tenant_id", "assessed_on", "id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_relationships_level_assessment_tenant_id_assessor_id",
-        "relationships_level_assessment",
-        ["tenant_id", "assessor", "id"],
-        unique=False,
-    )
-    op.create_index(
         "ix_relationships_level_assessment_tenant_id_claim_id_id",
         "relationships_level_assessment",
         ["tenant_id", "claim_id", "id"],
@@ -831,12 +783,6 @@ def upgrade() -> None:
         "ix_relationships_level_assessment_tenant_id_created_at_id",
         "relationships_level_assessment",
         ["tenant_id", "created_at", "id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_relationships_level_assessment_tenant_id_level_id",
-        "relationships_level_assessment",
-        ["tenant_id", "level", "id"],
         unique=False,
     )
     op.create_index(

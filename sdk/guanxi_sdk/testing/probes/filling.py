@@ -365,7 +365,7 @@ class Filled:
         if info.kind == "choice":
             other = {info.name: list(info.python)[-1].value}
         for column, value in other.items():
-            if column.endswith("_currency"):
+            if column.endswith("_currency") or value is None:
                 continue
             text = json.dumps(value, ensure_ascii=False).strip('"').replace("'", "''")
             yield f"\"{column}\" = '{text}'"
