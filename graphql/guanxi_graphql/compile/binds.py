@@ -90,7 +90,7 @@ class PlanBinds:
 
     def setting(self, settings: type[Settings], name: str, type_: Any) -> sa.BindParameter[Any]:
         """One of the tenant's settings; the same object every time, like a value of the request."""
-        key = f"set_{settings.__module__}_{name}".replace(".", "_")
+        key = f"set_{settings.__module__}_{settings.__qualname__}_{name}".replace(".", "_")
         found = self._context.get(key)
         if found is None:
             found = self._context[key] = sa.bindparam(key, type_=type_)
