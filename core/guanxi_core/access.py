@@ -35,13 +35,18 @@ class Installation:
     requests: Requests = field(default_factory=Requests)
     #: Registered documents that were asked for, by their SHA-256.
     documents: dict[str, str] = field(default_factory=dict)
+    _settings: dict[tuple[type[Settings], str], Any] = field(default_factory=dict)
 
     def setting(self, settings: type[Settings], name: str) -> Any:
-        """One of the tenant's settings, as the database takes it."""
+        """One of the tenant's settings, as the database takes it; looked up once."""
+        key = (settings, name)
+        if key in self._settings:
+            return self._settings[key]
         for plugin in self.plugins.values():
             if type(plugin.settings) is settings:
                 value = getattr(plugin.settings, name)
-                return list(value) if isinstance(value, tuple) else value
+                self._settings[key] = list(value) if isinstance(value, tuple) else value
+                return self._settings[key]
         raise PluginError("", f"no enabled plugin has the settings {settings.__name__}.")
 
 

@@ -210,7 +210,7 @@ async def save_from(
             "ctx.save_many().",
         )  # fmt: skip
     given = rows.cte("given_rows")
-    names = [name for name in given.c.keys() if name != "id"]  # noqa: SIM118  no mapping
+    names = [column.key for column in given.c if column.key != "id"]
     if fixed := sorted(_FIXED.intersection(names)):
         raise Invalid(fixed[0], "cannot be given")
     if unknown := sorted(set(names) - set(info.table.c.keys())):

@@ -15,9 +15,8 @@ from guanxi_relationships.choices import RelationshipLack
 from guanxi_relationships.settings import RelationshipSettings
 from guanxi_relationships.values import Relationship, RelationshipPoint
 from guanxi_sdk import Context, Invalid, Permission
-from guanxi_tiers import Tier
+from guanxi_tiers import Tier, check_day
 
-EARLIEST = dt.date(1900, 1, 1)
 MOST_MONTHS = 36
 #: What takes the tier into account takes this permission of its plugin, too.
 TIERS_READ = Permission("tiers.read", "See what 'tiers' keeps.")
@@ -73,8 +72,7 @@ async def relationships(
     months: int,
 ) -> list[Relationship]:
     """One answer for each customer, in the order of ``ids``."""
-    if as_of < EARLIEST:
-        raise Invalid("as_of", f"is before {EARLIEST}")
+    check_day("as_of", as_of)
     if not 0 <= months <= MOST_MONTHS:
         raise Invalid("trend_months", f"is {months}: it goes from 0 to {MOST_MONTHS}")
     days = [months_back(as_of, back) for back in range(months, -1, -1)]

@@ -28,7 +28,7 @@ from guanxi_customers import (
     steward_in_force,
 )
 from guanxi_relationships import scores
-from guanxi_relationships.asking import EARLIEST, TIERS_READ
+from guanxi_relationships.asking import TIERS_READ
 from guanxi_relationships.choices import EngagementReason, PlanState
 from guanxi_relationships.findings import CUSTOMERS_READ
 from guanxi_relationships.models import ChainSeat, DecisionChain
@@ -36,11 +36,10 @@ from guanxi_relationships.plans import LevelTarget, RelationshipPlan
 from guanxi_relationships.settings import RelationshipSettings
 from guanxi_relationships.values import Engagement, EngagementWhy
 from guanxi_sdk import Context, Invalid, global_id
-from guanxi_tiers import Tier
+from guanxi_tiers import Tier, check_day
 
 MOST: Final = 200
 _UNDERWAY: Final = (PlanState.APPROVED.value, PlanState.RUNNING.value)
-_WEIGHTIEST: Final = 5.0  # an approver, by the defaults of F4: roles multiply by a share of it
 
 
 class Engagements:
@@ -54,8 +53,7 @@ class Engagements:
         as_of: dt.date,
         first: int,
     ) -> None:
-        if as_of < EARLIEST:
-            raise Invalid("as_of", f"is before {EARLIEST}")
+        check_day("as_of", as_of)
         if not 1 <= first <= MOST:
             raise Invalid("first", f"is {first}: it goes from 1 to {MOST}")
         for permission in (CUSTOMERS_READ, TIERS_READ):
@@ -254,7 +252,7 @@ class Engagements:
         summed: sa.ColumnElement[Any] = func.coalesce(w.below_target, 0.0)
         for name in ("decay", "due", "unassessed", "not_at_level", "uncovered"):
             summed = summed + w[name]
-        role = func.coalesce(w.weight, self._setting("weight_i")) / _WEIGHTIEST
+        role = func.coalesce(w.weight, self._setting("weight_i")) / self._setting("weight_a")
         score = sa.cast(summed * w.times * role, sa.Float(53))
         return (
             select(weighed, score.label("score"))

@@ -20,21 +20,17 @@ from guanxi_customers import (
     steward_in_force,
 )
 from guanxi_relationships import scores
-from guanxi_relationships.asking import EARLIEST, TIERS_READ, months_back
+from guanxi_relationships.asking import TIERS_READ, months_back
 from guanxi_relationships.choices import FindingCode, Severity
 from guanxi_relationships.hooks import RelationshipHooks
 from guanxi_relationships.models import ChainSeat, DecisionChain
 from guanxi_relationships.rotating import months_between
 from guanxi_relationships.settings import RelationshipSettings
 from guanxi_relationships.values import RelationshipFinding
-from guanxi_sdk import Context, Invalid, Permission, global_id
+from guanxi_sdk import Context, Permission, global_id
+from guanxi_tiers import check_day, quarter_of
 
 CUSTOMERS_READ = Permission("customers.read", "See what 'customers' keeps.")
-
-
-def quarter_of(day: dt.date) -> dt.date:
-    """The first day of a day's quarter."""
-    return dt.date(day.year, (day.month - 1) // 3 * 3 + 1, 1)
 
 
 class Findings:
@@ -47,8 +43,7 @@ class Findings:
         condition: sa.ColumnElement[bool],
         as_of: dt.date,
     ) -> None:
-        if as_of < EARLIEST:
-            raise Invalid("as_of", f"is before {EARLIEST}")
+        check_day("as_of", as_of)
         for permission in (CUSTOMERS_READ, TIERS_READ):
             ctx.require(permission)
         self._ctx = ctx
@@ -57,7 +52,7 @@ class Findings:
         self._condition = sa.and_(condition, Customer.archived_at.is_(None))
         self._day = sa.literal(as_of, sa.Date)
         self._as_of = as_of
-        self._quarter = sa.literal(quarter_of(as_of) - dt.timedelta(days=1), sa.Date)
+        self._quarter = sa.literal(quarter_of(as_of)[0] - dt.timedelta(days=1), sa.Date)
 
     async def all(self) -> list[RelationshipFinding]:
         """All findings, the critical ones first, then by kind and name."""

@@ -18,13 +18,13 @@ from guanxi_customers import (
     Person,
 )
 from guanxi_relationships import drawing, scores
-from guanxi_relationships.asking import EARLIEST
 from guanxi_relationships.choices import ChainKind, MapEdgeKind, MapGap, MapNodeKind
 from guanxi_relationships.findings import CUSTOMERS_READ
 from guanxi_relationships.models import ChainLink, ChainSeat, DecisionChain
 from guanxi_relationships.settings import RelationshipSettings
 from guanxi_relationships.values import MapEdge, MapNode, RelationshipMap
-from guanxi_sdk import Context, Invalid, global_id
+from guanxi_sdk import Context, global_id
+from guanxi_tiers import check_day
 
 #: The order in which roles are shown.
 ROLES: Final[tuple[DecisionRole, ...]] = tuple(
@@ -42,8 +42,7 @@ async def relationship_map(
 ) -> RelationshipMap:
     """Everything about the people of a customer's chains on a day."""
     ctx.require(CUSTOMERS_READ)
-    if as_of < EARLIEST:
-        raise Invalid("as_of", f"is before {EARLIEST}")
+    check_day("as_of", as_of)
     customer = await ctx.get(Customer, customer_id, path="customer_id")
     day = sa.literal(as_of, sa.Date)
     chains = sa.and_(

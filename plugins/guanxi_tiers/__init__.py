@@ -15,6 +15,7 @@ from guanxi_tiers.choices import (
 )
 from guanxi_tiers.coverage import WeeklyCoverage
 from guanxi_tiers.curves import points
+from guanxi_tiers.days import check_day, quarter_of
 from guanxi_tiers.events import CoverageCounted, CustomersClassified, TierChanged
 from guanxi_tiers.history import tier_on
 from guanxi_tiers.models import (
@@ -98,7 +99,9 @@ __all__ = [
     "Tiers",
     "Triage",
     "WeeklyCoverage",
+    "check_day",
     "points",
+    "quarter_of",
     "score",
     "tier_on",
 ]

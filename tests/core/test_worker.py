@@ -8,9 +8,10 @@ import time
 import pytest
 import with_deliveries
 from uuid_utils.compat import uuid7
-from with_deliveries import ParcelMoved, Parcels, Trace
+from with_deliveries import Parcel, ParcelMoved, Parcels, Trace
 
 from guanxi_core.delivery import worker as workers
+from guanxi_core.delivery.bell import EVENTS, WORK
 from guanxi_core.delivery.worker import Worker
 from guanxi_core.doctor import _delivery
 from guanxi_sdk.testing import Boot
@@ -67,12 +68,40 @@ async def test_a_commit_wakes_the_worker(app):
         assert time.monotonic() - began < 10
 
 
+async def test_a_row_that_nobody_handles_wakes_no_worker(app):
+    bell, installation = app.platform.bell, await app.platform.installation(app.tenant)
+    await bell.close()
+    for model, rung in ((Trace, False), (Parcel, True), (None, True)):
+        bell.ring(installation, model)
+        assert ((WORK, app.tenant.id) in bell._waiting) is rung, model
+        assert (EVENTS, app.tenant.id) in bell._waiting
+        await bell.close()
+
+
+async def test_rings_within_a_moment_are_two_turns(app, monkeypatch):
+    """The first comes at once; what is rung while the tenant rests is one more, not lost."""
+    worker, turns = Worker(app.platform), []
+    monkeypatch.setattr(worker._turns, "add", turns.append)
+    for _ in range(50):
+        worker._hear(app.tenant.id)
+    assert turns == [app.tenant.id]
+    await until(lambda: _is(len(turns) == 2), 2)
+    await asyncio.sleep(0.3)
+    assert turns == [app.tenant.id] * 2
+    worker._hear(app.tenant.id)
+    assert turns == [app.tenant.id] * 3
+
+
+async def _is(value):
+    return value
+
+
 async def _seen(app, count):
     return len(await app.all(Trace)) >= count
 
 
 async def test_what_nobody_rang_for_is_found(app):
-    app.platform.bell.ring = lambda installation: None
+    app.platform.bell.ring = lambda *_: None
     async with Worker(app.platform, every=0.1).working():
         await emit(app, 1)
         await until(lambda: _seen(app, 2))
@@ -139,7 +168,7 @@ async def test_what_is_cancelled_by_mistake_goes_on(app, monkeypatch):
         return await call(pool, query, *arguments)
 
     monkeypatch.setattr(type(app.platform.pool), "call", look)
-    app.platform.bell.ring = lambda installation: None
+    app.platform.bell.ring = lambda *_: None
     async with Worker(app.platform, concurrency=2, every=0.05).working():
         await emit(app, 1)
         await until(lambda: _seen(app, 2))

@@ -212,7 +212,7 @@ async def test_scores_are_those_of_the_day_and_have_a_trend(guanxi: Boot) -> Non
 async def test_what_is_asked_for_must_make_sense(guanxi: Boot) -> None:
     w = await world(guanxi)
     customer = await w.customer()
-    for wrong in ({"asOf": "1899-12-31"}, {"months": 37}, {"months": -1}):
+    for wrong in ({"asOf": "1899-12-31"}, {"asOf": "9999-12-31"}, {"months": 37}, {"months": -1}):
         answer = await w.app.execute(SCORES, {"id": customer, **wrong})
         assert [error["extensions"]["code"] for error in answer["errors"]] == ["INVALID"]
 
