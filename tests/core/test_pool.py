@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from databases import Databases, Scratch
+from guanxi_core.database import pool as pool_module
 from guanxi_core.database.connections import connect
 from guanxi_core.database.embedded import EmbeddedServer
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in
@@ -192,6 +193,43 @@ async def test_who_asks_first_is_served_first_and_there_are_never_more_than_size
             group.create_task(ask(number))
     assert served == list(range(20))
     assert len(pids) <= 2
+    await pool.close()
+
+
+async def test_only_a_few_statements_run_at_a_time(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool_module, "_SLOW", 60)  # none of them is slow
+    pool = await TenantPool.open(scratch.app_url, size=10)
+    held = [await pool.take(A) for _ in range(pool_module._BRISK)]
+    waiter = asyncio.create_task(pool.take(B))
+    await asyncio.sleep(0.1)
+    assert not waiter.done()
+    assert pool.waiting == 1
+    assert pool.ready(A) is None
+    pool.give(held.pop())
+    connection = await asyncio.wait_for(waiter, 5)
+    assert await connection.fetchval(TENANT) == str(B)
+    assert pool.state.open == pool_module._BRISK
+    for one in (*held, connection):
+        pool.give(one)
+    await pool.close()
+
+
+async def test_nobody_waits_behind_what_is_slow(scratch: Scratch):
+    pool = await TenantPool.open(scratch.app_url, size=pool_module._BRISK + 3)
+    slow = [await pool.take(A) for _ in range(pool_module._BRISK)]
+    async with asyncio.timeout(5):
+        others = [await pool.take(A) for _ in range(3)]
+    with pytest.raises(TimeoutError):  # these are all there are
+        async with asyncio.timeout(0.1):
+            await pool.take(A)
+    for connection in (*slow, *others):
+        pool.give(connection)
+    monopoly = [await pool.take(A) for _ in range(pool_module._BRISK)]
+    assert pool.ready(A) is None  # what was slow, and came back, makes no room any more
+    for connection in monopoly:
+        pool.give(connection)
     await pool.close()
 
 

@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _SWITCH: Final = "SELECT set_config('guanxi.tenant', $1, false)"
 _UNKNOWN: Final = object()
+_BRISK: Final = 4  # lent at a time: more statements at once only make each other slower
+_SLOW: Final = 0.005  # seconds after which a lent connection is not one of these
 
 
 class PoolState(NamedTuple):
@@ -53,12 +55,14 @@ class PoolState(NamedTuple):
 class TenantConnection(GuanxiConnection):
     """A connection of a :class:`TenantPool`."""
 
-    __slots__ = ("_plans", "lent", "tenant")
+    __slots__ = ("_plans", "lent", "since", "slow", "tenant")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tenant: object = None  # a UUID; None for no tenant at all
         self.lent = True
+        self.since = time.perf_counter()  # when it was lent
+        self.slow = False  # whether it was found to be lent for long
         self._plans: OrderedDict[str, Any] = OrderedDict()
 
     async def answer(self, query: str, arguments: Sequence[Any]) -> Any:
@@ -86,8 +90,21 @@ class TenantConnection(GuanxiConnection):
         return statement
 
 
+class _Waiter(NamedTuple):
+    """Who waits for a connection; None tells them to open one, in a place that is counted."""
+
+    future: "asyncio.Future[TenantConnection | None]"
+    tenant_id: object
+    began: float
+
+
 class TenantPool:
     """At most ``size`` connections; who asks first is served first.
+
+    As long as statements take a moment each, a few are run at a time and the others wait here, not
+    in PostgreSQL, where many at once keep a small machine's processors from their caches and take
+    half as long again. Those that go on for longer do not count as one of the few, so that nobody
+    waits behind them.
 
     ::
 
@@ -119,7 +136,9 @@ class TenantPool:
         self._settings = settings
         self._idle: list[TenantConnection] = []  # the last one back is lent first
         self._count = 0  # open or being opened
-        self._waiters: deque[asyncio.Future[TenantConnection | None]] = deque()
+        self._room = _BRISK  # how many may be lent, as far as there are so many
+        self._waiters: deque[_Waiter] = deque()
+        self._looking = False
         self._all: set[TenantConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -160,7 +179,7 @@ class TenantPool:
 
         The core's functions set the tenant themselves, so this costs one round trip always.
         """
-        connection = self._pick(_UNKNOWN) or await self._obtain()
+        connection = await self._obtain(_UNKNOWN)
         try:
             rows: list[Any] = await connection.fetch(query, *arguments)
         except Exception as error:
@@ -174,16 +193,22 @@ class TenantPool:
     def ready(self, tenant_id: UUID) -> Any:
         """Lend the connection that came back last, if it is set to ``tenant_id``; else None."""
         idle = self._idle
-        if idle and idle[-1].tenant == tenant_id and not idle[-1].is_closed():
+        if (
+            idle
+            and self._count - len(idle) < self._room
+            and idle[-1].tenant == tenant_id
+            and not idle[-1].is_closed()
+        ):
             connection = idle.pop()
             connection.lent = True
+            connection.since = time.perf_counter()
             return connection
         return None
 
     async def take(self, tenant_id: UUID | None) -> Any:
         """Lend a connection set to ``tenant_id``, or to no tenant for None."""
         while True:
-            connection = self._pick(tenant_id) or await self._obtain()
+            connection = await self._obtain(tenant_id)
             if connection.tenant == tenant_id:
                 return connection
             connection.tenant = _UNKNOWN
@@ -209,7 +234,7 @@ class TenantPool:
     @property
     def waiting(self) -> int:
         """How many callers wait for a connection."""
-        return sum(not waiter.done() for waiter in self._waiters)
+        return sum(not waiter.future.done() for waiter in self._waiters)
 
     def give(self, connection: Any) -> None:
         """Take a connection back. Call it in a ``finally`` clause, once."""
@@ -241,7 +266,7 @@ class TenantPool:
         """Lend nothing more, wait for what is lent, then close; after ``timeout`` break it off."""
         self._closed = True
         while self._waiters:
-            waiter = self._waiters.popleft()
+            waiter = self._waiters.popleft().future
             if not waiter.done():
                 waiter.set_exception(DatabaseUnavailable("the connection pool is closed."))
         while self._idle:
@@ -267,39 +292,71 @@ class TenantPool:
                 position = len(idle) - 1
             connection = idle.pop(position)
             connection.lent = True
+            connection.since = time.perf_counter()
             if not connection.is_closed():
                 return connection
             self._discard(connection)
         return None
 
-    async def _obtain(self) -> TenantConnection:
-        """A new connection while there may be more, else the next that comes back."""
+    async def _obtain(self, tenant_id: object) -> TenantConnection:
+        """An idle or new connection while there is room, else the next that comes back."""
         if self._closed:
             raise DatabaseUnavailable("the connection pool is closed.")
-        if self._count < self.size:
+        if self._has_room():
+            if connection := self._pick(tenant_id):
+                return connection
             self._count += 1
             return await self._connect()
-        waiter: asyncio.Future[TenantConnection | None]
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        loop = asyncio.get_running_loop()
         began = time.perf_counter()
+        waiter = _Waiter(loop.create_future(), tenant_id, began)
+        self._waiters.append(waiter)
+        if not self._looking:
+            self._looking = True
+            loop.call_later(_SLOW, self._look)
         try:
-            async with asyncio.timeout(self._patience):
-                connection = await waiter
-        except BaseException as error:
+            found = await waiter.future
+        except BaseException:
             metrics.POOL_WAITS.observe(time.perf_counter() - began, "given_up")
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._pass_on(waiter.result())  # served and cancelled in the same moment
+            if waiter.future.done() and not waiter.future.cancelled():
+                if waiter.future.exception() is None:  # served and cancelled in the same moment
+                    self._pass_on(waiter.future.result())
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
-            if isinstance(error, TimeoutError):
-                raise DatabaseUnavailable(
-                    f"all {self.size} connections to the database {place_of(self.url)} are busy: "
-                    "try again later."
-                ) from None
             raise
         metrics.POOL_WAITS.observe(time.perf_counter() - began, "served")
-        return connection if connection is not None else await self._connect()
+        return found if found is not None else await self._connect()
+
+    def _look(self) -> None:
+        """While somebody waits: make room beside slow connections, and end patience."""
+        now = time.perf_counter()
+        for connection in self._all:
+            if connection.lent and not connection.slow and now - connection.since >= _SLOW:
+                connection.slow = True
+                self._room += 1
+        self._serve()
+        while self._waiters and now - self._waiters[0].began >= self._patience:
+            waiter = self._waiters.popleft().future
+            if not waiter.done():
+                waiter.set_exception(
+                    DatabaseUnavailable(
+                        f"all {self.size} connections to the database {place_of(self.url)} are "
+                        "busy: try again later."
+                    )
+                )
+        self._looking = bool(self._waiters)
+        if self._looking:
+            asyncio.get_running_loop().call_later(_SLOW, self._look)
+
+    def _serve(self) -> None:
+        """Lend to who waits longest while there is room."""
+        while self._waiters and self._has_room():
+            waiter = self._waiters.popleft()
+            if not waiter.future.done():
+                connection = self._pick(waiter.tenant_id)
+                if connection is None:
+                    self._count += 1
+                waiter.future.set_result(connection)
 
     async def _connect(self) -> TenantConnection:
         """Fill a place that was counted already."""
@@ -324,28 +381,30 @@ class TenantPool:
         if self._closed:
             self._later(self._farewell(connection))
             return
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return
-        connection.lent = False
+        self._is_back(connection)
         self._idle.append(connection)
+        if self._waiters:
+            self._serve()
+
+    def _has_room(self) -> bool:
+        return self._count - len(self._idle) < min(self._room, self.size)
+
+    def _is_back(self, connection: TenantConnection) -> None:
+        connection.lent = False
+        if connection.slow:
+            connection.slow = False
+            self._room -= 1
 
     def _discard(self, connection: TenantConnection) -> None:
-        connection.lent = False
+        self._is_back(connection)
         self._all.discard(connection)
         connection.terminate()
         self._vacate()
 
     def _vacate(self) -> None:
         """Leave a place to who waits longest; they open a connection of their own."""
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
         self._count -= 1
+        self._serve()
         if not self._count:
             self._drained.set()
 
