@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from uuid_utils.compat import uuid7
 
+from guanxi_core.access import Installation
 from guanxi_core.audit import Origin, action_of, row_prefix
 from guanxi_core.checks import check_values
 from guanxi_core.database.scoping import WRITE
+from guanxi_core.delivery.queue import status_of
 from guanxi_core.journal import PAST, BulkChange, Noted, Report, extended, verb_of
 from guanxi_core.json_rows import rows_of_json
 from guanxi_core.search.keeping import FORGET, KEEP, forget_rows, given, texts_of
@@ -32,6 +34,7 @@ _FIXED: Final = frozenset({"id", "tenant_id", "created_at", "updated_at", "versi
 
 async def update_where(
     session: TenantSession,
+    installation: Installation,
     origin: Origin,
     model: type[Model],
     condition: sa.ColumnElement[bool],
@@ -85,7 +88,8 @@ async def update_where(
     report = {
         "tenant_id": origin.tenant_id,
         "id": _new_ids(),
-        "name": info.name + PAST[verb],
+        "name": (name := info.name + PAST[verb]),
+        "status": status_of(installation, name),
         "payload": sa.func.jsonb_build_object(sa.literal("id", sa.Text), after.c.id),
     }
     statement = (

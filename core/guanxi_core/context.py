@@ -219,7 +219,8 @@ class TransactionContext:
         self, model: type[Model], condition: sa.ColumnElement[bool], **values: Any
     ) -> int:
         """Change all rows that meet ``condition``; returns how many. Counts versions, audits."""
-        return await bulk.update_where(self.db, self.origin, model, condition, values)
+        installation = self._access.installation
+        return await bulk.update_where(self.db, installation, self.origin, model, condition, values)
 
     async def delete_where(self, model: type[Model], condition: sa.ColumnElement[bool]) -> int:
         """Delete all rows that meet ``condition``; returns how many, and the audit once."""
@@ -294,7 +295,7 @@ class TransactionContext:
     async def finish(self) -> None:
         """Write audit and outbox, then commit; called once, when all has gone well."""
         await self._session.flush()
-        await record(self._session, self.origin)
+        await record(self._session, self.origin, self._access.installation)
         await self._session.finish()
 
     def ambient(self) -> Ambient:

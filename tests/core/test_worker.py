@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import re
 import time
 
@@ -71,11 +72,44 @@ async def test_a_commit_wakes_the_worker(app):
 async def test_a_row_that_nobody_handles_wakes_no_worker(app):
     bell, installation = app.platform.bell, await app.platform.installation(app.tenant)
     await bell.close()
-    for model, rung in ((Trace, False), (Parcel, True), (None, True)):
-        bell.ring(installation, model)
-        assert ((WORK, app.tenant.id) in bell._waiting) is rung, model
+    for event, rung in (("TraceCreated", False), ("ParcelCreated", True), (None, True)):
+        bell.ring(installation, event)
+        assert ((WORK, app.tenant.id) in bell._waiting) is rung, event
         assert (EVENTS, app.tenant.id) in bell._waiting
         await bell.close()
+
+
+@pytest.mark.parametrize(
+    ("left_out", "status"), [({}, "relayed"), ({"absent": "it is not installed."}, "new")]
+)
+async def test_what_nobody_handles_is_not_relayed(app, monkeypatch, left_out, status):
+    """However a row is written; a plugin that cannot run now may handle everything."""
+    installation = await app.platform.installation(app.tenant)
+    changed = dataclasses.replace(installation, left_out=left_out)
+    monkeypatch.setattr(app.platform, "_install", _always(changed))
+    app.platform._accesses.clear()
+    async with app.platform.context(await app.platform.system_access(app.tenant)) as ctx:
+        await ctx.add(Trace(event="e", handler="h", number=1))
+        parcel = await ctx.add(Parcel(label="b"))
+        await ctx.update_where(Parcel, Parcel.id == parcel.id, label="c")
+    await app.graphql(
+        f'mutation {{ archiveParcel(id: "parcel_{parcel.id}") {{ errors {{ path }} }} }}'
+    )
+    async with app.platform.pool.connection(app.tenant.id) as connection:
+        rows = await connection.fetch(
+            "SELECT name, status FROM guanxi_outbox WHERE tenant_id = $1", app.tenant.id
+        )
+    assert sorted(tuple(row) for row in rows) == [
+        ("ParcelArchived", status), ("ParcelCreated", "new"), ("ParcelUpdated", "new"),
+        ("TraceCreated", status),
+    ]  # fmt: skip
+
+
+def _always(value):
+    async def answered(*_):
+        return value
+
+    return answered
 
 
 async def test_rings_within_a_moment_are_two_turns(app, monkeypatch):

@@ -3,24 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 from guanxi_core.access import Installation
 from guanxi_core.database.connections import connect
 from guanxi_core.database.outages import DatabaseUnavailable
 from guanxi_core.database.pool import TenantPool
-from guanxi_sdk import AnyEvent, Model
-
-if TYPE_CHECKING:
-    from guanxi_core.editions import Edition
+from guanxi_core.delivery.queue import NEW, status_of
 
 log = logging.getLogger(__name__)
 
 #: What workers listen to, and who serves subscriptions; the payload is a tenant's id.
 WORK: Final = "guanxi_work"
 EVENTS: Final = "guanxi_events"
-_HANDLED: Final = "guanxi_core.handled"
 _PAUSE: Final = 0.02  # seconds in which all commits share one notification
 _RING: Final = (
     "SELECT pg_notify(channel, tenant::text) "
@@ -39,13 +35,14 @@ class Bell:
         self._waiting: set[tuple[str, UUID]] = set()
         self._ringing: asyncio.Task[None] | None = None
 
-    def ring(self, installation: Installation, model: type[Model] | None = None) -> None:
-        """Somebody wrote for the tenant, nothing but a row of ``model`` if that is given.
+    def ring(self, installation: Installation, event: str | None = None) -> None:
+        """Somebody wrote for the tenant, and ``event`` tells all of it if that is given.
 
         No worker is woken where no plugin handles what happened; it comes by within a second.
         """
         self._waiting.add((EVENTS, installation.tenant.id))
-        if installation.left_out or _is_handled(installation.edition, model):
+        handlers = installation.edition.handlers or installation.left_out
+        if handlers if event is None else status_of(installation, event) == NEW:
             self._waiting.add((WORK, installation.tenant.id))
         if self._ringing is None:
             self._ringing = asyncio.get_running_loop().create_task(self._ring())
@@ -75,16 +72,6 @@ class Bell:
             await self._pool.call(_RING, channels, tenants)
         except DatabaseUnavailable as error:
             log.warning("nobody was woken, and all will look by themselves: %s", error)
-
-
-def _is_handled(edition: "Edition", model: type[Model] | None) -> bool:
-    if model is None:
-        return bool(edition.handlers)
-    known: dict[type[Model], bool] = edition.attachments.setdefault(_HANDLED, {})
-    if model not in known:
-        wanted = [entry.contribution for entry in edition.handlers]
-        known[model] = any(one.event is AnyEvent or one.model is model for one in wanted)
-    return known[model]
 
 
 async def listen(

@@ -19,6 +19,7 @@ from guanxi_sdk import AnyEvent, Event, GuanxiError, Model
 from guanxi_sdk.events import entity_field, name_of
 
 if TYPE_CHECKING:
+    from guanxi_core.access import Installation
     from guanxi_core.editions import Contributed, Edition
 
 #: Events handed on, and deliveries claimed, by one statement: the limits in _RELAY and _CLAIM.
@@ -31,6 +32,10 @@ HANGS: Final = 3
 _LATE: Final = 5.0  # seconds by which a watchdog may be late
 _LONGEST_PAUSE: Final = 3600.0
 _SUBSCRIPTIONS: Final = "guanxi_core.subscriptions"
+_AWAITED: Final = "guanxi_core.awaited"
+#: An event of the outbox: handlers are to have it, or nobody waits for it.
+NEW: Final = "new"
+RELAYED: Final = "relayed"
 #: Stands for all handlers of a plugin that cannot run at the moment.
 ANY: Final = "*"
 
@@ -295,6 +300,21 @@ def subscriptions(edition: "Edition") -> tuple[list[Any], ...]:
                     column.append(value)
         edition.attachments[_SUBSCRIPTIONS] = known
     return known
+
+
+def status_of(installation: "Installation", event: str) -> str:
+    """What an event is when it is written, by name: what no plugin handles need not be relayed.
+
+    A plugin that is switched on later hears of what happens from then on. One that is, and cannot
+    run at the moment, may handle anything.
+    """
+    if installation.left_out:
+        return NEW
+    attachments = installation.edition.attachments
+    awaited: frozenset[str] | None = attachments.get(_AWAITED)
+    if awaited is None:
+        awaited = attachments[_AWAITED] = frozenset(subscriptions(installation.edition)[0])
+    return NEW if event in awaited else RELAYED
 
 
 def _wanted(

@@ -277,7 +277,7 @@ class StepRun:
         event = Report(f"{plural}Imported", msgspec.to_builtins(summary))
         for table, rows in (
             (audit_table, audit_rows(origin, [BulkChange(info, "import", changed)])),
-            (outbox_table, outbox_rows(tenant_id, [event])),
+            (outbox_table, outbox_rows(self._access.installation, [event])),
         ):
             await self._execute(inserted(table, rows[0]))
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from uuid_utils import uuid7
 
 from guanxi_sdk import Model, Settings
 from guanxi_sdk.contributions import Ambient
@@ -106,6 +107,10 @@ class PlanBinds:
         name = f"v{len(self._getters)}"
         self._getters[name] = getter
         return sa.bindparam(name, type_=type_)
+
+    def new_id(self) -> sa.BindParameter[Any]:
+        """A new UUID for each request, spelled, which spares making an object of it."""
+        return self.late(lambda _variables, _request: str(uuid7()), sa.Uuid)
 
     def check(self, *expressions: Any) -> None:
         """Have wrong values refused although the statement does not hold these expressions."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
-from uuid_utils.compat import uuid7
 
 from guanxi_core.audit import audit_value, row_prefix
+from guanxi_core.delivery.queue import status_of
 from guanxi_core.journal import PAST
 from guanxi_core.json_rows import rows_in
 from guanxi_core.search import keeping
@@ -40,7 +40,7 @@ def audit_of(
         source = data.join(old, old.c.id == data.c.id)
     columns = {
         "tenant_id": data.c.tenant_id,
-        "id": binds.late(lambda _v, _r: uuid7(), sa.Uuid),
+        "id": binds.new_id(),
         "actor_id": binds.context("caller_id"),
         "actor": binds.context("caller"),
         "action": literal(action),
@@ -109,13 +109,20 @@ def _audited(field: FieldInfo, row: Any) -> Any:
     return sa.case((minor.is_(None), sa.null()), else_=money)
 
 
-def outbox_of(selections: Selections, model: type[Model], verb: str, data: Any) -> Any:
-    """The event of the row ``data``."""
+def event_of(model: type[Model], verb: str) -> str:
+    """What the outbox calls it when a row of a model was written."""
+    return f"{model.info.name}{PAST[verb]}"
+
+
+def outbox_of(selections: Selections, event: str, data: Any) -> Any:
+    """The ``event`` of the row ``data``."""
+    status = selections.binds.late(lambda _, r: status_of(r.access.installation, event), sa.Text)
     columns = {
         "tenant_id": data.c.tenant_id,
-        "id": selections.binds.late(lambda _v, _r: uuid7(), sa.Uuid),
-        "name": literal(f"{model.info.name}{PAST[verb]}"),
+        "id": selections.binds.new_id(),
+        "name": literal(event),
         "payload": sa.func.jsonb_build_object(literal("id"), data.c.id),
+        "status": status,
     }
     return sa.insert(outbox_table).from_select(
         list(columns), sa.select(*columns.values()).select_from(data), include_defaults=False

@@ -7,7 +7,6 @@ from typing import Any
 import sqlalchemy as sa
 from graphql import FieldNode
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from uuid_utils.compat import uuid7
 
 from guanxi_core.audit import action_of
 from guanxi_core.editions import Edition
@@ -18,7 +17,7 @@ from guanxi_graphql.compile.filters import _TYPES
 from guanxi_graphql.compile.inputs import InputReader
 from guanxi_graphql.compile.json_text import NULL, Parts, constant, in_bytes, object_of
 from guanxi_graphql.compile.reads import stamped
-from guanxi_graphql.compile.records import audit_of, outbox_of, tokens_of
+from guanxi_graphql.compile.records import audit_of, event_of, outbox_of, tokens_of
 from guanxi_graphql.compile.scope import Scope, as_text, literal
 from guanxi_graphql.compile.selections import Columns, Selections, Withheld
 from guanxi_graphql.execute.encoding import encode
@@ -40,6 +39,7 @@ class WritePlan:
     """
 
     binding: Write
+    event: str
     statement: Statement
     reader: InputReader | None
     input: Tree | None
@@ -85,7 +85,8 @@ def compile_write(
         found = sa.exists(sa.select(sa.literal_column("1")).select_from(old))
     action = action_of(model.info, verb)
     audit = audit_of(selections, model, attributes, action, data, old)
-    outbox = outbox_of(selections, model, verb, data)
+    event = event_of(model, verb)
+    outbox = outbox_of(selections, event, data)
     beside = tokens_of(selections, model, written, data, new=verb == "create")
     beside += custom_of(selections, model, attributes, data, new=verb == "create")
     if verb in ("archive", "restore"):
@@ -106,7 +107,7 @@ def compile_write(
     if condition is not None:
         statement = statement.where(condition)
     return WritePlan(
-        binding, selections.statement(statement), reader, given, payload,
+        binding, event, selections.statement(statement), reader, given, payload,
         tuple(selections.withheld), tuple(selections.policies.secrets),
     )  # fmt: skip
 
@@ -139,7 +140,7 @@ def _row(selections: Selections, model: type[Model], written: Sequence[str], con
     fields = model.info.fields
     columns: dict[str, Any] = {
         "tenant_id": binds.context("tenant"),
-        "id": binds.late(lambda _v, _r: uuid7(), sa.Uuid),
+        "id": binds.new_id(),
     }
     for name in written:
         columns |= _bound(selections, fields[name])

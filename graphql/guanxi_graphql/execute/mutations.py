@@ -198,7 +198,7 @@ class Mutations:
             finally:
                 pool.give(connection)
             body = bytes(self._outcome(row)["body"])
-            self._platform.bell.ring(self._request.access.installation, binding.model)
+            self._platform.bell.ring(self._request.access.installation, plan.event)
             return body
         async with self._context(binding) as ctx:
             try:
