@@ -87,6 +87,7 @@ class Connection:
             raise Invalid("last", "cannot be combined with `first`: ask for one end of the list.")
         self._tag = ""
         self._pages: list[Any] = []
+        self._exported: list[str] = []  # what the sort keys are called in the rows
         text = arguments.get("search")
         self._search = selections.search(text) if isinstance(text, Leaf) else None
         self._hits: Any = None  # what is found, in the statement that base() began
@@ -138,7 +139,7 @@ class Connection:
         self._binds.check(*conditions, self._limit(False))
 
     def rows(self, *, one_more: bool) -> Any:
-        """The page's rows (and one more, to see whether there are) with ``_k…`` sort keys."""
+        """The page's rows (and one more, to see whether there are) with their sort keys."""
         scope, conditions = self.base()
         self.keys = self._keys(scope)
         self._page(conditions, self.keys)
@@ -162,8 +163,17 @@ class Connection:
         return self._first(sa.select(*rows.c), conditions, keys, one_more)
 
     def _keyed(self, scope: Scope) -> Any:
-        keys = [key.expression.label(f"_k{i}") for i, key in enumerate(self.keys)]
-        return sa.select(*scope.source.c, *keys).select_from(scope.from_())
+        """The rows with ``_k…`` for sort keys that are none of their columns."""
+        source = scope.source
+        made = []
+        self._exported = []
+        for number, key in enumerate(self.keys):
+            name = getattr(key.expression, "key", None)
+            if name is None or source.c.get(name) is not key.expression:
+                name = f"_k{number}"
+                made.append(key.expression.label(name))
+            self._exported.append(name)
+        return sa.select(*source.c, *made).select_from(scope.from_())
 
     def _first(
         self, statement: Any, conditions: list[Any], keys: list[_Key], one_more: bool
@@ -182,7 +192,7 @@ class Connection:
         """Have columns left out that nothing reads; PostgreSQL would carry them along."""
         sources = self._pages if isinstance(rows, sa.CTE) else [rows]
         narrowed = [*self._pages, rows, *([] if met is None else [met])]
-        self._selections.narrow(sources, narrowed)
+        self._selections.narrow(sources, narrowed, self._exported)
 
     def cursor(self, rows: Any) -> Any:
         """The cursor of a row, made of the rows' exported keys: only rows of the page need one."""
@@ -190,7 +200,7 @@ class Connection:
 
     def exported(self, rows: Any) -> list[Any]:
         """The rows' sort keys."""
-        return [rows.c[f"_k{i}"] for i in range(len(self.keys))]
+        return [rows.c[name] for name in self._exported]
 
     def ordered(self, statement: Any, rows: Any, *, reverse: bool = False) -> Any:
         """``statement`` in the connection's order, by the rows' exported keys."""

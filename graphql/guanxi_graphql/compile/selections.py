@@ -101,23 +101,23 @@ class Selections:
         self.withheld: list[Withheld] = []
         self._aliases = 0
         #: Of each page what is read of it, and all whose columns are then those alone.
-        self._narrowed: list[tuple[list[Any], list[Any]]] = []
+        self._narrowed: list[tuple[list[Any], list[Any], list[str]]] = []
 
-    def narrow(self, sources: list[Any], narrowed: list[Any]) -> None:
-        """Leave the ``narrowed`` their sort keys and what the statement reads of ``sources``."""
-        self._narrowed.append((sources, narrowed))
+    def narrow(self, sources: list[Any], narrowed: list[Any], keys: list[str]) -> None:
+        """Leave the ``narrowed`` their ``keys`` and what the statement reads of ``sources``."""
+        self._narrowed.append((sources, narrowed, keys))
 
     def statement(self, whole: Any) -> Statement:
         """Compile the plan's statement to what the driver takes."""
-        read: dict[Any, set[str]] = {s: set() for sources, _ in self._narrowed for s in sources}
+        read: dict[Any, set[str]] = {s: set() for sources, *_ in self._narrowed for s in sources}
         for element in each_of(whole) if read else ():
             if isinstance(element, sa.ColumnClause) and element.table in read:
                 read[element.table].add(element.key)
-        for sources, narrowed in self._narrowed:
-            names = set().union(*(read[source] for source in sources))
+        for sources, narrowed, keys in self._narrowed:
+            names = set(keys).union(*(read[source] for source in sources))
             for one in narrowed:
                 columns = one.element.selected_columns
-                kept = [c for c in columns if c.key in names or c.key.startswith("_k")]
+                kept = [column for column in columns if column.key in names]
                 one.element = one.element.with_only_columns(*kept)
         return self.binds.statement(whole)
 
