@@ -10,7 +10,6 @@ import logging
 from collections import Counter
 from hashlib import blake2b
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
@@ -31,9 +30,9 @@ from guanxi_tiers.strategy import Because
 log = logging.getLogger(__name__)
 
 
-async def take_turns(ctx: Context) -> None:
+async def take_turns(ctx: Context, about: bytes = b"tiers") -> None:
     """Let one transaction of the tenant decide at a time, so that none undoes an override."""
-    digest = blake2b(b"tiers" + ctx.tenant.id.bytes, digest_size=8).digest()
+    digest = blake2b(about + ctx.tenant.id.bytes, digest_size=8).digest()
     key = sa.literal(int.from_bytes(digest, signed=True), sa.BigInteger)
     await ctx.db.execute(select(func.pg_advisory_xact_lock(key)))
 
@@ -48,25 +47,22 @@ async def decide(
     job: Job | None = None,
 ) -> Counter[Tier | None]:
     """How many customers have which tier now; the run learns how many changed."""
-    total, ends = await pages(ctx, condition)
+    chosen = await pages(ctx, condition)
     tiers = Counter[Tier | None]()
-    after: UUID | None = None
-    for upto in (*ends, None) if total else ():
-        page = _within(Customer.id, after, upto)
-        rules = await _decide_page(ctx, sa.and_(condition, page), run, rules, lift=lift)
-        decided = sa.and_(
-            TierDecision.run_id == run.id, _within(TierDecision.customer_id, after, upto)
-        )
-        found = await _counted(ctx, sa.and_(condition, page), decided)
+    for page in chosen:
+        among = sa.and_(condition, page.holds(Customer.id))
+        rules = await _decide_page(ctx, among, run, rules, lift=lift)
+        decided = sa.and_(TierDecision.run_id == run.id, page.holds(TierDecision.customer_id))
+        found = await _counted(ctx, among, decided)
         await ctx.save_from(Standing, in_force(decided))
-        await ctx.save_from(Standing, _confirmed(sa.and_(condition, page), run.as_of))
+        await ctx.save_from(Standing, _confirmed(among, run.as_of))
         tiers += found
-        after = upto
         if job is not None:
             await job.advance(found.total())
     moved = TierDecision.tier.is_distinct_from(TierDecision.former_tier)
     changed = select(func.count()).where(TierDecision.run_id == run.id, moved)
-    run.classified, run.changed = total, await ctx.db.scalar(changed) or 0
+    run.classified = sum(page.size for page in chosen)
+    run.changed = await ctx.db.scalar(changed) or 0
     await ctx.db.flush()
     return tiers
 
@@ -203,12 +199,6 @@ def _with_former(rows: Rows) -> Rows:
 def set_by_hand(tier: Any, reason: Any) -> Because:
     """The reason of a tier that the strategies did not decide."""
     return Because("OVERRIDE", "Set to {} by hand: {}", "人工设为{}：{}", tier, reason)
-
-
-def _within(id: Any, after: UUID | None, upto: UUID | None) -> sa.ColumnElement[bool]:
-    """Whether a customer's id lies on a page."""
-    ends = [id > after] if after is not None else []
-    return sa.and_(sa.true(), *ends, *([id <= upto] if upto is not None else []))
 
 
 async def _counted(
