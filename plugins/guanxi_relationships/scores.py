@@ -133,13 +133,16 @@ def effective_level(
 ) -> sa.ColumnElement[Any]:
     """F3: the level, one less where the last contact is too long ago, but not below neutral.
 
-    A person with whom nothing was ever done counts from the day of the assessment.
+    A person with whom nothing was ever done counts from the day of the assessment. What does not
+    decay takes no look at contacts.
     """
     last = aliased(LevelAssessment)
     contact = last_contact_on(person_id, day, (*outer, last) if outer else ())
     stale = func.coalesce(contact, last.assessed_on) < days_before(day, setting("contact_days"))
-    decayed = func.least(last.level, func.greatest(last.level - 1, 0))
-    value = sa.cast(sa.case((stale, decayed), else_=last.level), sa.Integer)
+    decayed = func.greatest(last.level - 1, 0)
+    value = sa.cast(
+        sa.case((last.level <= 0, last.level), (stale, decayed), else_=last.level), sa.Integer
+    )
     return _latest(value, last, person_id, day, outer)
 
 
@@ -285,6 +288,15 @@ def tier(customer_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnElement[Any]
     )
     decided = sa.cast(_correlated(tier_on(customer_id, day), outer), sa.Text)
     return func.coalesce(_correlated(present, outer).scalar_subquery(), decided)
+
+
+def relationship_score(
+    tier: Any, key: Any, general: Any, organizational: Any, setting: Setting
+) -> Any:
+    """F7 with a tier that is looked up once, and not where each part of the formula needs it."""
+    known = select(sa.cast(tier, sa.Text).label("tier")).offset(0).lateral("tier_known")
+    whole = composite(known.c.tier, key, general, organizational, setting)
+    return select(whole).select_from(known).scalar_subquery()
 
 
 def composite(tier: Any, key: Any, general: Any, organizational: Any, setting: Setting) -> Any:

@@ -106,7 +106,7 @@ class Scoring:
         """
         day, setting = _day(ambient, as_of), _setting(ambient)
         return _float(
-            scores.composite(
+            scores.relationship_score(
                 sa.case((ambient.may(asking.TIERS_READ), scores.tier(customer.id, day))),
                 scores.key_score(customer.id, day, setting),
                 scores.general_score(customer.id, day, setting),
