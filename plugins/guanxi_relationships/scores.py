@@ -172,14 +172,14 @@ def _standing(chain: Any, seat: Any, customer_id: Any, day: Day) -> sa.ColumnEle
     )
 
 
-def _weighed(seat: Any, day: Day, setting: Setting, outer: Outer) -> sa.ColumnElement[Any]:
-    """F4 over seats; null where there are none."""
-    effective = effective_level(seat.person_id, day, setting, outer)
+def _weighed(
+    person_id: Any, weight: Any, day: Day, setting: Setting, outer: Outer
+) -> sa.ColumnElement[Any]:
+    """F4 over persons with weights; null where there are none."""
+    effective = effective_level(person_id, day, setting, outer)
     known = sa.cast(func.coalesce(effective, -1) + 1, sa.Float(53)) / 4.0
-    weight = weight_of(seat.role, setting)
-    return sa.cast(
-        100.0 * func.sum(weight * known) / func.nullif(func.sum(weight), 0.0), sa.Float(53)
-    )
+    whole = func.nullif(func.sum(weight), 0.0, type_=sa.Float(53))
+    return sa.cast(100.0 * func.sum(weight * known) / whole, sa.Float(53))
 
 
 def key_score(customer_id: Any, day: Day, setting: Setting, outer: Outer = ()) -> Any:
@@ -198,7 +198,7 @@ def key_score(customer_id: Any, day: Day, setting: Setting, outer: Outer = ()) -
         )
     )
     statement = (
-        select(_weighed(seat, day, setting, around))
+        select(_weighed(seat.person_id, weight, day, setting, around))
         .select_from(seat)
         .join(chain, seat.chain_id == chain.id)
         .where(
@@ -213,7 +213,7 @@ def chain_score(chain_id: Any, day: Day, setting: Setting) -> Any:
     """F4 over one chain alone."""
     seat = aliased(ChainSeat)
     return (
-        select(_weighed(seat, day, setting, ()))
+        select(_weighed(seat.person_id, weight_of(seat.role, setting), day, setting, ()))
         .where(seat.chain_id == chain_id, seat.archived_at.is_(None), in_force(day, seat))
         .scalar_subquery()
     )
@@ -267,18 +267,25 @@ def organizational_score(customer_id: Any, day: Day, setting: Setting, outer: Ou
     ).where(Activity.customer_id == customer_id, done_between(since, day))
 
     def bound(kinds: tuple[CooperationKind, ...], after: Day) -> sa.ColumnElement[float]:
-        found = select(Cooperation.id).where(
-            Cooperation.customer_id == customer_id,
-            sa.or_(*(Cooperation.kind == kind for kind in kinds)),
-            Cooperation.archived_at.is_(None),
-            Cooperation.starts_on <= day,
-            sa.or_(Cooperation.ends_on.is_(None), Cooperation.ends_on > after),
-        )
-        return earned(sa.exists(_correlated(found, outer)))
+        end = func.coalesce(Cooperation.ends_on, sa.literal(dt.date.max, sa.Date))
+        held = sa.and_(sa.or_(*(Cooperation.kind == kind for kind in kinds)), end > after)
+        return earned(func.coalesce(func.bool_or(held), sa.false()))
 
     joint = (CooperationKind.JOINT_PLANNING, CooperationKind.JOINT_INNOVATION)
-    agreed = bound((CooperationKind.AGREEMENT,), day) + bound(joint, since)
-    return sa.cast(_correlated(meetings, outer).scalar_subquery() + agreed, sa.Float(53))
+    agreed = select(bound((CooperationKind.AGREEMENT,), day) + bound(joint, since)).where(
+        Cooperation.customer_id == customer_id,
+        Cooperation.archived_at.is_(None),
+        func.coalesce(Cooperation.starts_on, day) <= day,
+    )
+    parts = (_correlated(one, outer).scalar_subquery() for one in (meetings, agreed))
+    return sa.cast(sum(parts, start=sa.literal(0.0, sa.Float(53))), sa.Float(53))
+
+
+def present_tier(customer_id: Any) -> sa.ColumnElement[Any]:
+    """The tier in force."""
+    return (
+        select(sa.cast(Standing.tier, sa.Text)).where(Standing.id == customer_id).scalar_subquery()
+    )
 
 
 def tier(customer_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnElement[Any]:
