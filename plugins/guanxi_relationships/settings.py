@@ -164,6 +164,13 @@ class RelationshipSettings(Settings):
     horizon_days: Annotated[
         int, Meta(description="Days ahead in which the next engagements look.")
     ] = 14
+    engagement_customers: Annotated[
+        int,
+        Meta(
+            description="Customers among whom the next engagements are looked for; of more, those "
+            "with a plan, of the highest tiers, and longest without a contact."
+        ),
+    ] = 20_000
     contact_tiers: Annotated[
         tuple[Tier, ...],
         Meta(description="Tiers for which due contacts are planned every night (C5 48)."),
