@@ -92,6 +92,11 @@ class RelationshipSettings(Settings):
         Meta(description="Tiers whose yearly plan must hold all five means (tier requirements)."),
     ] = (Tier.S,)
 
+    safety_rank: Annotated[
+        int,
+        Meta(description="Rank from which a key person's need for safety must be known (C5 54)."),
+    ] = 5
+
     isolation_warn_months: Annotated[
         int, Meta(description="Months without the supervisor from which it warns (F11).")
     ] = 6

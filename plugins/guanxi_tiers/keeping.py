@@ -20,7 +20,7 @@ from guanxi_tiers.choices import ObligationState, Requirement
 from guanxi_tiers.deciding import take_turns
 from guanxi_tiers.demands import Demand, demands_of
 from guanxi_tiers.events import ObligationsRequested
-from guanxi_tiers.facts import Page, pages
+from guanxi_tiers.facts import PAGE, Page, pages
 from guanxi_tiers.models import Standing, TierDecision
 from guanxi_tiers.obligations import ObligationHooks, TierFulfilment, TierObligation, open_now
 from guanxi_tiers.rows import id_of, in_order
@@ -65,18 +65,20 @@ async def keep_all_obligations(ctx: Context, settings: TierSettings) -> None:
         await keep_obligations(ctx, settings, job=job)
 
 
-def moved_by(run_id: UUID) -> sa.Select[UUID]:
-    """The ids of the customers to whom a classification gave another tier."""
-    return select(TierDecision.customer_id).where(
+async def keep_those_of(ctx: Context, settings: TierSettings, run_id: UUID) -> None:
+    """Bring those in line of the customers to whom a classification gave another tier."""
+    moved = select(TierDecision.customer_id).where(
         TierDecision.run_id == run_id,
         TierDecision.tier.is_distinct_from(TierDecision.former_tier),
     )
+    found = list(await ctx.db.scalars(moved.limit(PAGE + 1)))
+    await keep_obligations(ctx, settings, found if len(found) <= PAGE else None)
 
 
 async def keep_obligations(
     ctx: Context,
     settings: TierSettings,
-    concerned: sa.Select[UUID] | None = None,
+    concerned: Sequence[UUID] | None = None,
     *,
     job: Job | None = None,
 ) -> None:
@@ -100,11 +102,14 @@ async def keep_obligations(
             await job.advance(page.size)
 
 
-def _among(id: Any, concerned: sa.Select[UUID] | None) -> sa.ColumnElement[bool]:
-    return sa.true() if concerned is None else id.in_(concerned)
+def _among(id: Any, concerned: Sequence[UUID] | None) -> sa.ColumnElement[bool]:
+    if concerned is None:
+        return sa.true()
+    among: sa.ColumnElement[bool] = id == sa.any_(sa.literal(list(concerned), sa.ARRAY(sa.Uuid)))
+    return among
 
 
-def _on(page: Page, id: Any, concerned: sa.Select[UUID] | None) -> sa.ColumnElement[bool]:
+def _on(page: Page, id: Any, concerned: Sequence[UUID] | None) -> sa.ColumnElement[bool]:
     return sa.and_(page.holds(id), _among(id, concerned))
 
 
@@ -112,7 +117,7 @@ async def _note_fulfilled(ctx: Context, one: TierFulfilment, mine: sa.ColumnElem
     """What another plugin knows and cannot be read is left out."""
     try:
         async with ctx.db.begin_nested():
-            await ctx.save_from(TierObligation, _fulfilled(one).where(mine))
+            await ctx.save_from(TierObligation, _fulfilled(one, mine))
     except (DBAPIError, Refusal):
         if one.plugin == "tiers":
             raise
@@ -140,8 +145,13 @@ def _required(
     """What the tiers in force require and is not an obligation yet, or no longer."""
     demand = _table(demands)
     identity = id_of(Standing.id, demand.c.requirement, demand.c.starts_on, demand.c.ends_on)
-    known = select(TierObligation.id).where(
-        TierObligation.id == identity, TierObligation.state != ObligationState.LAPSED
+    known = (  # no EXISTS, which PostgreSQL would make a join
+        select(TierObligation.state != ObligationState.LAPSED)
+        .where(
+            TierObligation.id == identity,
+            TierObligation.customer_id == Standing.id,  # names the index that has both
+        )
+        .scalar_subquery()
     )
     soonest = ctx.today() + dt.timedelta(days=settings.grace_days)
     nothing: Any = sa.null()
@@ -159,7 +169,7 @@ def _required(
         )
         .join(demand, demand.c.tier == sa.cast(Standing.tier, sa.Text))
         .join(Customer, Customer.id == Standing.id)
-        .where(theirs, Customer.archived_at.is_(None), sa.not_(known.exists()))
+        .where(theirs, Customer.archived_at.is_(None), sa.not_(func.coalesce(known, sa.false())))
     )
     return in_order(new, identity)
 
@@ -179,44 +189,45 @@ def _lapsing(ctx: Context, demands: Sequence[Demand]) -> Any:
     ]
     if demands:
         demand = _table(demands)
-        still = (
-            select(demand.c.tier)
-            .join(Standing, sa.cast(Standing.tier, sa.Text) == demand.c.tier)
-            .where(
-                Standing.id == TierObligation.customer_id,
-                demand.c.requirement == sa.cast(TierObligation.requirement, sa.Text),
-                demand.c.starts_on == TierObligation.starts_on,
-                demand.c.ends_on == TierObligation.ends_on,
-            )
+        tier = (
+            select(sa.cast(Standing.tier, sa.Text))
+            .where(Standing.id == TierObligation.customer_id)
+            .correlate(TierObligation)
+            .scalar_subquery()
+        )
+        still = select(demand.c.tier).where(
+            demand.c.tier == tier,
+            demand.c.requirement == sa.cast(TierObligation.requirement, sa.Text),
+            demand.c.starts_on == TierObligation.starts_on,
+            demand.c.ends_on == TierObligation.ends_on,
         )
         open_.append(sa.not_(still.exists()))
     lapsed = sa.literal(ObligationState.LAPSED.value, sa.Text)
     return select(*_columns(state=lapsed)).where(*open_)
 
 
-def _fulfilled(one: TierFulfilment) -> Any:
+def _fulfilled(one: TierFulfilment, mine: sa.ColumnElement[bool]) -> Any:
     """Open obligations in whose period it happened, with the first day."""
     happened = one.happened.subquery("happened")
     customer_id, day = list(happened.c)
-    first = func.min(day)
-    return (
+    first = select(func.min(day)).where(  # looked up for each, and not joined: see rows.beside
+        customer_id == TierObligation.customer_id,
+        day.between(TierObligation.starts_on, TierObligation.ends_on),
+    )
+    found = (
         select(
             *_columns(
                 state=sa.literal(ObligationState.FULFILLED.value, sa.Text),
-                fulfilled_on=first,
+                fulfilled_on=first.scalar_subquery(),
                 fulfilled_by=sa.literal(one.plugin, sa.Text),
             )
         )
-        .join(
-            happened,
-            sa.and_(
-                customer_id == TierObligation.customer_id,
-                day.between(TierObligation.starts_on, TierObligation.ends_on),
-            ),
-        )
         .where(
+            mine,
             TierObligation.state == ObligationState.OPEN,
             TierObligation.requirement == one.requirement,
         )
-        .group_by(*_columns())
+        .offset(0)
+        .subquery("found")
     )
+    return in_order(select(*found.c).where(found.c.fulfilled_on.is_not(None)), found.c.id)

@@ -4,8 +4,6 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from guanxi_customers import Customer, Employee, Office
 from guanxi_sdk import SQL, Ambient, Context, mutation, on, schedule, sql_field
 from guanxi_tiers import keeping, obligations
@@ -75,13 +73,12 @@ class Obliging:
     async def oblige_classified(self, ctx: Context, event: CustomersClassified) -> None:
         """Demand at once what new tiers require."""
         if event.changed:
-            await keeping.keep_obligations(ctx, self.settings, keeping.moved_by(event.run_id))
+            await keeping.keep_those_of(ctx, self.settings, event.run_id)
 
     @on(TierChanged)
     async def oblige_one(self, ctx: Context, event: TierChanged) -> None:
         """Demand at once what a tier requires that was set by hand, or is so no more."""
-        one = sa.select(Customer.id).where(Customer.id == event.customer_id)
-        await keeping.keep_obligations(ctx, self.settings, one)
+        await keeping.keep_obligations(ctx, self.settings, [event.customer_id])
 
     @mutation(needs=WRITE)
     async def fulfil_tier_obligation(
