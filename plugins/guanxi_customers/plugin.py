@@ -207,7 +207,7 @@ class Customers(
         """
         return await stewardship.archive_employee(ctx, id, version)
 
-    @hookimpl
+    @hookimpl(about=rules.CHECKED)
     def write_errors(
         self, model: type[Model], verb: str, values: Mapping[str, Any]
     ) -> list[Invalid]:

@@ -288,19 +288,21 @@ class Tiers(
         """Keep the coverage of the week that is over."""
         await keep_coverage(ctx, self.settings)
 
-    @hookimpl
+    @hookimpl(about=(TierScheme, ArrearsWaiver, Leave))
     def write_errors(
         self, model: type[Model], verb: str, values: Mapping[str, Any]
     ) -> list[Invalid]:
         """Check dates, and that the changes of a scheme would do."""
-        if model is TierScheme and verb in ("create", "import"):
+        if model is TierScheme:
+            if verb not in ("create", "import"):
+                return []
             try:
                 schemes.changed(self.settings, values.get("changes") or ())
             except Invalid as error:
                 return [error]
             return []
         start, end = values.get("starts_on"), values.get("ends_on")
-        if model in (ArrearsWaiver, Leave) and start and end and end < start:
+        if start and end and end < start:
             return [Invalid("ends_on", "is before starts_on")]
         return []
 
