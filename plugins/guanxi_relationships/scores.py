@@ -128,6 +128,20 @@ def last_contact_on(person_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnEle
     return found
 
 
+def _met(person_id: Any, done: sa.ColumnElement[bool], outer: Outer) -> sa.ColumnElement[bool]:
+    """Whether a person took part in such an activity; the first that is found will do."""
+    found = (
+        select(ActivityParticipant.id)
+        .join(Activity, ActivityParticipant.activity_id == Activity.id)
+        .where(
+            ActivityParticipant.person_id == person_id,
+            ActivityParticipant.archived_at.is_(None),
+            done,
+        )
+    )
+    return sa.exists(_correlated(found, outer))
+
+
 def effective_level(
     person_id: Any, day: Day, setting: Setting, outer: Outer = ()
 ) -> sa.ColumnElement[Any]:
@@ -137,13 +151,19 @@ def effective_level(
     decay takes no look at contacts.
     """
     last = aliased(LevelAssessment)
-    contact = last_contact_on(person_id, day, (*outer, last) if outer else ())
-    stale = func.coalesce(contact, last.assessed_on) < days_before(day, setting("contact_days"))
-    decayed = func.greatest(last.level - 1, 0)
-    value = sa.cast(
-        sa.case((last.level <= 0, last.level), (stale, decayed), else_=last.level), sa.Integer
+    around = (*outer, last) if outer else ()
+    since = days_before(day, setting("contact_days"))
+    late = done_between(days_before(day, setting("contact_days") + 1), day)
+    stale = sa.and_(
+        sa.not_(_met(person_id, late, around)),
+        sa.or_(last.assessed_on < since, _met(person_id, done_by(day), around)),
     )
-    return _latest(value, last, person_id, day, outer)
+    value = sa.case(
+        (last.level <= 0, last.level),
+        (stale, func.greatest(last.level - 1, 0)),
+        else_=last.level,
+    )
+    return _latest(sa.cast(value, sa.Integer), last, person_id, day, outer)
 
 
 # customers (F4 to F7)
