@@ -17,6 +17,7 @@ from guanxi_relationships import (
     RelationshipSettings,
 )
 from guanxi_sdk.testing import Boot
+from guanxi_sdk.testing.probes.world import Statements
 from guanxi_tiers import Tier, TierDecision
 from relating import TODAY, World, ago, world
 
@@ -367,3 +368,24 @@ async def test_scores_are_what_their_formulas_say(guanxi: Boot, ones: list[Any])
             found = await scores(w, customer, day)
             wanted = expected(one, day)
             assert {name: found[name] for name in FIGURES} == pytest.approx(wanted), (one, day)
+
+
+LISTED = """{ customers(first: 50) { edges { node {
+    code tier tierReasons { code } openObligations
+    keyScore generalScore organizationalScore relationshipScore } } } }"""
+
+
+async def test_a_list_with_tier_scores_and_obligations_is_one_statement(guanxi: Boot) -> None:
+    w = await world(guanxi)
+    statements = Statements(w.app.platform)
+    for count in (2, 4):
+        for _ in range(2):
+            customer = await w.customer(Tier.S)
+            await w.department(customer)
+            await w.person(customer, DecisionRole.A, 2)
+        await w.app.graphql(LISTED)  # whatever is learnt once
+        before = statements.count
+        found = (await w.app.graphql(LISTED))["customers"]["edges"]
+        assert statements.count - before == 1
+        assert len(found) == count
+        assert all(edge["node"]["keyScore"] is not None for edge in found)
