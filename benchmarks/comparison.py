@@ -58,7 +58,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A server with the workload that it gets; W5 competes with guanxi's own W2."""
+    """A server with the workload that it gets; W5 and W6 compete with guanxi's own W2."""
 
     name: str
     server: Server

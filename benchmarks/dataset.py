@@ -8,6 +8,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from benchmarks import relating
 from guanxi_customers import Activity, Customer, Department, Office, Person
 from guanxi_customers.choices import ActivityKind, ActivityStatus, DecisionRole, Lifecycle
 from guanxi_sdk import Extension, Model
@@ -19,7 +20,7 @@ EACH = 10  # persons and activities of a customer
 _OF_OFFICE = 50  # customers
 _DEPARTMENTS = ("采购部", "技术部", "财务部")
 _TABLES: tuple[type[Model] | type[Extension], ...] = (
-    Office, Customer, Department, Person, Activity, Standing,
+    Office, Customer, Department, Person, Activity, Standing, *relating.TABLES,
 )  # fmt: skip
 Row = dict[str, Any]
 
@@ -98,6 +99,7 @@ def _rows(customers: int) -> dict[type, list[Row]]:
                 "tier": tiers[number // 3 % len(tiers)],
                 "tier_score": 40 + number * 7919 % 600 / 10,
                 "tier_confidence": 1.0,
+                "tier_reasons": relating.REASONS,
             }
         )
         departments = [
@@ -108,6 +110,8 @@ def _rows(customers: int) -> dict[type, list[Row]]:
             department = departments[index % len(departments)]
             rows[Person].append(_person(number, index, customer["id"], department["id"]))
             rows[Activity].append(_activity(number, index, customer["id"]))
+        people, done = rows[Person][-EACH:], rows[Activity][-EACH:]
+        relating.relate(rows, customer["id"], people, done)
     return rows
 
 

@@ -30,7 +30,7 @@ from guanxi_core.tenancy import create_tenant, set_plugin
 from guanxi_sdk import Tenant
 
 ROOT = Path(__file__).resolve().parent.parent
-PLUGINS = ("customers", "tiers", "benchmark")
+PLUGINS = ("customers", "tiers", "relationships", "benchmark")
 _ENTRY_POINTS = "[guanxi]\nbenchmark = benchmarks.plugin:Benchmark\n"
 _SCRIPT = str(Path(sys.executable).with_name("guanxi"))
 #: For who wants to know how the server fares; a server that counts is what is measured.

@@ -26,7 +26,10 @@ def machine(postgresql: str, load: str) -> str:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Requests per second; below, guanxi as a share of the limit (W5: of its W2) and its peers."""
+    """Requests per second; below, guanxi as a share of the limit and of its peers.
+
+    W5 and W6 are shares of guanxi's own W2.
+    """
     names = list(dict.fromkeys(name for result in results for name in result.rates))
     names = [name for name in names if not name.startswith("W")]
     peers = [name for name in names if name not in _OURS]

@@ -86,6 +86,16 @@ WORKLOADS = (
         }}""",
         connections=4, of="W2",
     ),
+    Workload(
+        "W6", "50 customers with tier, reasons, three scores and open obligations", 0.5,
+        f"""query ($office: ID!) {{
+            customers(first: 50, where: {{ officeId: {{ eq: $office }} }}) {{
+                edges {{ node {{ {_SCALARS} tier tierReasons {{ code message messageZh }}
+                    keyScore generalScore organizationalScore openObligations }} }}
+            }}
+        }}""",
+        connections=4, of="W2",
+    ),
 )  # fmt: skip
 
 
@@ -121,6 +131,7 @@ _VARIABLES = {
     "W3": _by_tier,
     "W4": _new_activities,
     "W5": _by_office,
+    "W6": _by_office,
 }
 
 

@@ -30,6 +30,15 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "Standing.tier": "A",
         "draftRelationshipPlan.year": 2024,
         "RelationshipPlan.submitted_by": None,
+        "linkInChain.ChainSeat.chain_id": 1,
+        "startRelationshipPlan.RelationshipPlan.state": "APPROVED",
+        "reachLevel.RelationshipPlan.state": "RUNNING",
+        "claimRelationshipPlan.RelationshipPlan.state": "RUNNING",
+        "confirmRelationshipPlan.RelationshipPlan.state": "CLAIMED",
+        "closeRelationshipPlan.RelationshipPlan.state": "CONFIRMED",
+        "proposeHandover.Handover.state": "COMPLETED",
+        "proposeHandover.Stewardship.is_primary": True,
+        "proposeHandover.Stewardship.ends_on": None,
     },
     "webhooks": {
         "createWebhook.events": ["UserCreated"],
@@ -42,21 +51,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 #: takes custom fields.
 UNDONE: Final[dict[str, dict[str, str]]] = {
     "lab": {"refuse": "as its name says"},
-    "relationships": dict.fromkeys(
-        (
-            "startRelationshipPlan",
-            "reachLevel",
-            "claimRelationshipPlan",
-            "confirmRelationshipPlan",
-            "closeRelationshipPlan",
-            "completeHandover",
-        ),
-        "takes a row that has come further than those that are filled in",
-    )
-    | {
-        "linkInChain": "takes two people of one chain",
-        "proposeHandover": "takes a steward",
-    },
+    "relationships": {"completeHandover": "takes a plugin that knows how complete a profile is"},
     "": dict.fromkeys(
         ("defineCustomField", "changeCustomField"), "the core has no model that clients write"
     ),

@@ -10,9 +10,10 @@ from uuid_utils.compat import uuid7
 from guanxi_core.audit import Origin
 from guanxi_core.database.pool import TenantPool
 
-#: What the audit calls a look at secret values, and taking many rows out at once.
+#: What the audit calls a look at secret values, taking many rows out at once, and that in vain.
 READ: Final = "guanxi.secret.read"
 EXPORT: Final = "guanxi.export"
+BARRED: Final = "guanxi.export.barred"
 _INSERT: Final = """INSERT INTO guanxi_audit
 (tenant_id, id, actor_id, actor, action, changes, reason, origin)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"""
@@ -42,6 +43,14 @@ async def exported(
     """Write one audit row about ``rows`` of a model that are about to be taken out."""
     told = {"model": model, "fields": list(fields), "filter": where, "rows": rows}
     await _record(pool, origin, EXPORT, told)
+
+
+async def barred(
+    pool: TenantPool, origin: Origin, model: str, fields: Sequence[str], because: str
+) -> None:
+    """Write one audit row about somebody who tried to take out rows, and was not let."""
+    told = {"model": model, "fields": list(fields), "because": because}
+    await _record(pool, origin, BARRED, told)
 
 
 async def _record(pool: TenantPool, origin: Origin, action: str, told: Mapping[str, Any]) -> None:

@@ -63,6 +63,11 @@ class Hook:
     expected: tuple[type, ...]  # classes that an answer, or an item of it, is one of; any without
     answers: tuple[Contributed, ...]
 
+    def concerns(self, model: type[Model]) -> bool:
+        """Whether anybody is to be asked about a model."""
+        asked = (entry.contribution.models for entry in self.answers)
+        return any(not models or model in models for models in asked)
+
 
 @dataclass(frozen=True)
 class Edition:
@@ -291,6 +296,11 @@ def compose(
                 raise PluginError(
                     answer.plugin, f"{name}() takes '{wrong[0]}', which the hook does not pass: "
                     f"it may take {', '.join(sorted(known)) or 'nothing'}.",
+                )  # fmt: skip
+            if answer.contribution.models and "model" not in known:
+                raise PluginError(
+                    answer.plugin, f"{name}() is about some models, but the hook passes no model: "
+                    "leave about= out.",
                 )  # fmt: skip
     declared = {event: p.manifest.name for p in everything for event in p.manifest.events}
     for entry in (*handlers, *subscriptions.values()):

@@ -43,6 +43,7 @@ class _Answer:
     plugin: str
     function: Callable[..., Any]
     parameters: tuple[str, ...]
+    about: frozenset[Any]  # models; none for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ def ask(
     joined: list[Any] = []
     former = arguments.get("former")
     for answer in question.answers:
+        if answer.about and arguments["model"] not in answer.about:
+            continue
         if breakers is not None and not breakers.allows(answer.plugin):
             if question.closed:
                 raise HookFailed(answer.plugin, question.name)
@@ -143,6 +146,7 @@ def _question(edition: Edition, name: str) -> _Question:
             _Answer(
                 entry.plugin, entry.contribution.function,
                 tuple(inspect.signature(entry.contribution.function).parameters)[1:],
+                frozenset(entry.contribution.models),
             )
             for entry in hook.answers
         )  # fmt: skip

@@ -19,10 +19,14 @@ from guanxi_sdk import Ambient, Conflict, Context, Forbidden, Invalid, Permissio
 _USER: Final = re.compile(r"user_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+def _user(ambient: Ambient) -> sa.ColumnElement[str]:
+    """The global id of the user who asks."""
+    return sa.literal("user_", sa.Text).concat(sa.cast(ambient.user_id, sa.Text))
+
+
 def _caller(ambient: Ambient) -> sa.ColumnElement[bool]:
     """The employee who asks."""
-    user = sa.literal("user_", sa.Text).concat(sa.cast(ambient.user_id, sa.Text))
-    return sa.and_(Employee.user_id == user, Employee.archived_at.is_(None))
+    return sa.and_(Employee.user_id == _user(ambient), Employee.archived_at.is_(None))
 
 
 def _team(ambient: Ambient) -> sa.Select[tuple[UUID]]:
@@ -48,6 +52,16 @@ def customers_of(customer: Any, scope: Scope, ambient: Ambient) -> sa.ColumnElem
             Stewardship.customer_id == customer.id,
             Stewardship.employee_id.in_(stewards),
             in_force(ambient.today),
+        )
+    )
+
+
+def leaving(ambient: Ambient) -> sa.ColumnElement[bool]:
+    """Whether who asks is an employee who has filed notice, or who has left (C4, invariant 2)."""
+    return sa.exists(
+        sa.select(Employee.id).where(
+            Employee.user_id == _user(ambient),
+            sa.or_(Employee.notice_filed, Employee.archived_at.is_not(None)),
         )
     )
 

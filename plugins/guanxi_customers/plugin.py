@@ -24,6 +24,7 @@ from guanxi_sdk import (
     SQL,
     Ambient,
     Context,
+    ExportBar,
     Invalid,
     Model,
     Money,
@@ -206,12 +207,18 @@ class Customers(
         """
         return await stewardship.archive_employee(ctx, id, version)
 
-    @hookimpl
+    @hookimpl(about=rules.CHECKED)
     def write_errors(
         self, model: type[Model], verb: str, values: Mapping[str, Any]
     ) -> list[Invalid]:
         """Check time zones, participants and dates."""
         return rules.errors(model, verb, values)
+
+    @hookimpl
+    def export_bars(self, ambient: Ambient) -> list[ExportBar]:
+        """Whoever leaves takes nothing along."""
+        because = "whoever has filed notice, or has left, takes no rows out"
+        return [ExportBar(access.leaving(ambient), because)]
 
     @hookimpl
     def erasures(self, subject: type[Model], id: UUID, today: dt.date) -> erasing.Answers:

@@ -61,3 +61,5 @@ _RULES: Mapping[type[Model], Callable[[Values, bool], list[Invalid]]] = {
     Office: _office,
     Stewardship: _stewardship,
 }
+#: The models whose rows are checked.
+CHECKED = tuple(_RULES)

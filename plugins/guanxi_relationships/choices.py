@@ -75,6 +75,12 @@ class HandoverLack(Choice):
     JOINT_VISITS_MISSING = "JOINT_VISITS_MISSING", "缺少联合拜访", "Joint visits missing"
 
 
+class PlanTaskKind(Choice):
+    """What the review of a year's plan finds to be done (domain rule C5)."""
+
+    SAFETY_UNKNOWN = "SAFETY_UNKNOWN", "安全需求未知", "Need for safety unknown"
+
+
 class RotationState(Choice):
     """What became of the proposal that somebody moves to another office (轮岗; rule 000-07)."""
 

@@ -21,7 +21,6 @@ from guanxi_customers import (
     ActivityParticipant,
     ActivityStatus,
     Customer,
-    Department,
     Employee,
     Person,
     Stewardship,
@@ -29,17 +28,15 @@ from guanxi_customers import (
 )
 from guanxi_relationships import scores
 from guanxi_relationships.asking import TIERS_READ
-from guanxi_relationships.choices import EngagementReason, PlanState
+from guanxi_relationships.choices import EngagementReason
 from guanxi_relationships.findings import CUSTOMERS_READ
-from guanxi_relationships.models import ChainSeat, DecisionChain
-from guanxi_relationships.plans import LevelTarget, RelationshipPlan
+from guanxi_relationships.ranking import Ranking
 from guanxi_relationships.settings import RelationshipSettings
 from guanxi_relationships.values import Engagement, EngagementWhy
 from guanxi_sdk import Context, Invalid, global_id
-from guanxi_tiers import Tier, check_day
+from guanxi_tiers import check_day
 
 MOST: Final = 200
-_UNDERWAY: Final = (PlanState.APPROVED.value, PlanState.RUNNING.value)
 
 
 class Engagements:
@@ -60,10 +57,7 @@ class Engagements:
             ctx.require(permission)
         self._ctx = ctx
         self._numbers = settings
-        self._setting = scores.given(settings)
-        self._condition = sa.and_(
-            condition, Customer.archived_at.is_(None), Person.archived_at.is_(None)
-        )
+        self._condition = sa.and_(condition, Customer.archived_at.is_(None))
         self._as_of = as_of
         self._day = sa.literal(as_of, sa.Date)
         self._first = first
@@ -97,10 +91,18 @@ class Engagements:
 
     async def _chosen(self) -> list[tuple[Any, Employee | None]]:
         """The weightiest rows of facts, each with who should go."""
-        rows = (await self._ctx.db.execute(self._ranked())).all()
+        rows = (await self._ctx.db.execute(await self._ranking())).all()
         goers = await self._goers([row.customer_id for row in rows])
         self._known = await self._met([row.id for row in rows])
         return [(row, self._goer(row, goers[row.customer_id])) for row in rows]
+
+    async def _ranking(self) -> sa.Select[Any]:
+        """The statement that ranks; of too many customers it looks at the weightiest alone."""
+        ranking = Ranking(self._numbers, self._condition, self._as_of, self._first)
+        among = select(func.count()).select_from(Customer).where(self._condition)
+        most = self._numbers.engagement_customers
+        few = (await self._ctx.db.scalar(among) or 0) <= most
+        return ranking.ranked(None if few else ranking.weightiest(most))
 
     async def _planned(self, people: Sequence[UUID]) -> set[UUID | None]:
         """With whom among these something is planned, however late."""
@@ -116,150 +118,6 @@ class Engagements:
             )
         )
         return set(rows)
-
-    # facts
-
-    def _facts(self) -> sa.Subquery:
-        """What is known about everybody who may be worth meeting."""
-        outer, day = (Person, Customer), self._day
-        weight, front = self._role_weight(), self._front()
-        numbers = self._numbers
-        tier = scores.tier(Customer.id, day, outer)
-
-        def by_tier(name: str, otherwise: float) -> sa.ColumnElement[Any]:
-            settings = {one.value: self._setting(f"{name}_{one.lower()}") for one in Tier}
-            return sa.case(settings, value=tier, else_=otherwise)
-
-        every, times = by_tier("every_days", 0), by_tier("tier_weight", 1.0)
-        target = (
-            select(func.max(LevelTarget.level))
-            .join(RelationshipPlan, LevelTarget.plan_id == RelationshipPlan.id)
-            .where(
-                LevelTarget.person_id == Person.id,
-                func.coalesce(RelationshipPlan.year, 0) == self._as_of.year,
-                func.coalesce(sa.cast(RelationshipPlan.state, sa.Text), "").in_(_UNDERWAY),
-            )
-            .correlate(Person)
-            .scalar_subquery()
-        )
-        return (
-            select(
-                Person.id, Person.name, Person.rank, Person.customer_id,
-                Customer.name.label("customer_name"),
-                weight.label("weight"), front.label("front"), every.label("every"),
-                sa.cast(times, sa.Float(53)).label("times"), target.label("target"),
-                scores.level(Person.id, day, outer).label("level"),
-                scores.effective_level(Person.id, day, self._setting, outer).label("effective"),
-                scores.last_contact_on(Person.id, day, outer).label("contact"),
-                self._met_at_level(numbers).label("at_level"),
-            )
-            .join(Customer, Person.customer_id == Customer.id)
-            .where(self._condition, sa.or_(weight.is_not(None), front))
-            .offset(0)  # else PostgreSQL computes each column wherever it is used
-            .subquery("facts")
-        )  # fmt: skip
-
-    def _role_weight(self) -> sa.ColumnElement[float]:
-        """The weight of the weightiest seat in the standing chains; null without one."""
-        standing = (  # looked up by id for each seat: a join might begin with all chains
-            select(
-                sa.and_(DecisionChain.opportunity.is_(None), DecisionChain.archived_at.is_(None))
-            )
-            .where(DecisionChain.id == ChainSeat.chain_id)
-            .correlate(ChainSeat)
-            .scalar_subquery()
-        )
-        return (
-            select(func.max(scores.weight_of(ChainSeat.role, self._setting)))
-            .where(
-                ChainSeat.person_id == Person.id,
-                ChainSeat.archived_at.is_(None),
-                scores.in_force(self._day),
-                standing,
-            )
-            .correlate(Person)
-            .scalar_subquery()
-        )
-
-    def _front(self) -> sa.ColumnElement[bool]:
-        """Whether this is the highest person of a department in scope that nobody covers."""
-        other = aliased(Person)
-        rank, more = func.coalesce(Person.rank, 0), func.coalesce(other.rank, 0)
-        higher = select(other.id).where(
-            other.department_id == Person.department_id,
-            other.archived_at.is_(None),
-            sa.or_(more > rank, sa.and_(more == rank, other.id < Person.id)),
-        )
-        around = (Person, Customer, Department)
-        uncovered = select(Department.id).where(
-            Department.id == Person.department_id,
-            Department.in_scope,
-            Department.archived_at.is_(None),
-            sa.not_(scores.covered(Department.id, self._day, self._setting, around)),
-        )
-        return sa.and_(
-            sa.exists(uncovered.correlate(Person)), sa.not_(sa.exists(higher.correlate(Person)))
-        )
-
-    def _met_at_level(self, numbers: RelationshipSettings) -> sa.ColumnElement[bool]:
-        """Whether one of us of a like level met the person of late."""
-        ours, theirs = aliased(ActivityParticipant), aliased(ActivityParticipant)
-        met = (
-            select(theirs.id)
-            .join(Activity, theirs.activity_id == Activity.id)
-            .join(ours, ours.activity_id == Activity.id)
-            .join(Employee, ours.employee_id == Employee.id)
-            .where(
-                theirs.person_id == Person.id,
-                theirs.archived_at.is_(None),
-                ours.archived_at.is_(None),
-                scores.done_between(
-                    scores.days_before(self._day, self._setting("holders_days")), self._day
-                ),
-                func.abs(Employee.level - Person.rank) <= self._setting("parity_ranks"),
-            )
-        )
-        return sa.exists(met.correlate(Person))
-
-    def _ranked(self) -> sa.Select[Any]:
-        """The facts with reasons as columns of weights, the heaviest first."""
-        facts = self._facts()
-        c = facts.c
-        horizon = scores.days_before(self._day, -self._numbers.horizon_days)
-        key = c.weight.is_not(None)
-
-        def reason(name: str, holds: Any) -> sa.ColumnElement[float]:
-            worth = sa.cast(self._setting(f"weight_{name}"), sa.Float(53))
-            return sa.case((holds, worth), else_=0.0).label(name)
-
-        decays = c.contact + (self._setting("contact_days") + 1)
-        below = func.greatest(c.target - func.coalesce(c.level, 0), 0)
-        columns = [
-            sa.cast(below * self._setting("weight_below_target"), sa.Float(53)).label(
-                "below_target"
-            ),
-            reason("decay", sa.and_(c.level >= 1, decays > self._day, decays <= horizon)),
-            reason(
-                "due",
-                sa.and_(key, c.every > 0, func.coalesce(c.contact + c.every <= horizon, sa.true())),
-            ),
-            reason("unassessed", sa.and_(key, c.level.is_(None))),
-            reason("not_at_level", sa.and_(key, c.rank.is_not(None), sa.not_(c.at_level))),
-            reason("uncovered", c.front),
-        ]
-        weighed = select(facts, *columns).offset(0).subquery("weighed")
-        w = weighed.c
-        summed: sa.ColumnElement[Any] = func.coalesce(w.below_target, 0.0)
-        for name in ("decay", "due", "unassessed", "not_at_level", "uncovered"):
-            summed = summed + w[name]
-        role = func.coalesce(w.weight, self._setting("weight_i")) / self._setting("weight_a")
-        score = sa.cast(summed * w.times * role, sa.Float(53))
-        return (
-            select(weighed, score.label("score"))
-            .where(summed > 0.0)
-            .order_by(score.desc(), w.contact.asc().nulls_first(), w.customer_name, w.name, w.id)
-            .limit(self._first)
-        )
 
     # who goes
 

@@ -34,3 +34,13 @@ class RelationshipHooks:
         an order signed it.
         """
         raise AssertionError("a specification is never called")
+
+    @hookspec("first", closed=True)
+    def need_assessments(self) -> sa.Select[Any] | None:
+        """Say whose needs were assessed, and which (domain rules 000-17, C5, 54).
+
+        The answer is a SELECT with the columns ``person_id``, ``maslow`` (the level of the need, 1
+        to 5) and ``assessed_on``. It is asked when the tasks of a plan are looked at; while nobody
+        answers, no needs are asked for.
+        """
+        raise AssertionError("a specification is never called")

@@ -175,7 +175,12 @@ class LevelEvidence(Model, within="claim", append_only=True):
 class LevelAssessment(Model, within="person", append_only=True):
     """A person's level from a day on, kept for ever (domain rules B4, C4, invariant 4)."""
 
-    __table_args__ = (sa.CheckConstraint("level BETWEEN -1 AND 3", name="level_of_five"),)
+    __table_args__ = (
+        sa.CheckConstraint("level BETWEEN -1 AND 3", name="level_of_five"),
+        sa.Index(
+            "ix_relationships_level_assessment_last", "tenant_id", "person_id", "assessed_on", "id"
+        ),
+    )
 
     person_id: Mapped[UUID] = reference(Person, reverse="level_assessments")
     """Whose level."""

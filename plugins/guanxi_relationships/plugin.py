@@ -73,13 +73,13 @@ class Relationships(
 ):
     """Key, general and organizational relationships (关键、普遍、组织客户关系) with customers."""
 
-    @hookimpl
+    @hookimpl(about=(Cooperation,))
     def write_errors(
         self, model: type[Model], verb: str, values: Mapping[str, Any]
     ) -> list[Invalid]:
         """Check the dates of cooperations."""
         start, end = values.get("starts_on"), values.get("ends_on")
-        if model is Cooperation and start is not None and end is not None and end < start:
+        if start is not None and end is not None and end < start:
             return [Invalid("ends_on", "is before starts_on")]
         return []
 

@@ -128,19 +128,42 @@ def last_contact_on(person_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnEle
     return found
 
 
+def _met(person_id: Any, done: sa.ColumnElement[bool], outer: Outer) -> sa.ColumnElement[bool]:
+    """Whether a person took part in such an activity; the first that is found will do."""
+    found = (
+        select(ActivityParticipant.id)
+        .join(Activity, ActivityParticipant.activity_id == Activity.id)
+        .where(
+            ActivityParticipant.person_id == person_id,
+            ActivityParticipant.archived_at.is_(None),
+            done,
+        )
+    )
+    return sa.exists(_correlated(found, outer))
+
+
 def effective_level(
     person_id: Any, day: Day, setting: Setting, outer: Outer = ()
 ) -> sa.ColumnElement[Any]:
     """F3: the level, one less where the last contact is too long ago, but not below neutral.
 
-    A person with whom nothing was ever done counts from the day of the assessment.
+    A person with whom nothing was ever done counts from the day of the assessment. What does not
+    decay takes no look at contacts.
     """
     last = aliased(LevelAssessment)
-    contact = last_contact_on(person_id, day, (*outer, last) if outer else ())
-    stale = func.coalesce(contact, last.assessed_on) < days_before(day, setting("contact_days"))
-    decayed = func.least(last.level, func.greatest(last.level - 1, 0))
-    value = sa.cast(sa.case((stale, decayed), else_=last.level), sa.Integer)
-    return _latest(value, last, person_id, day, outer)
+    around = (*outer, last) if outer else ()
+    since = days_before(day, setting("contact_days"))
+    late = done_between(days_before(day, setting("contact_days") + 1), day)
+    stale = sa.and_(
+        sa.not_(_met(person_id, late, around)),
+        sa.or_(last.assessed_on < since, _met(person_id, done_by(day), around)),
+    )
+    value = sa.case(
+        (last.level <= 0, last.level),
+        (stale, func.greatest(last.level - 1, 0)),
+        else_=last.level,
+    )
+    return _latest(sa.cast(value, sa.Integer), last, person_id, day, outer)
 
 
 # customers (F4 to F7)
@@ -169,14 +192,14 @@ def _standing(chain: Any, seat: Any, customer_id: Any, day: Day) -> sa.ColumnEle
     )
 
 
-def _weighed(seat: Any, day: Day, setting: Setting, outer: Outer) -> sa.ColumnElement[Any]:
-    """F4 over seats; null where there are none."""
-    effective = effective_level(seat.person_id, day, setting, outer)
+def _weighed(
+    person_id: Any, weight: Any, day: Day, setting: Setting, outer: Outer
+) -> sa.ColumnElement[Any]:
+    """F4 over persons with weights; null where there are none."""
+    effective = effective_level(person_id, day, setting, outer)
     known = sa.cast(func.coalesce(effective, -1) + 1, sa.Float(53)) / 4.0
-    weight = weight_of(seat.role, setting)
-    return sa.cast(
-        100.0 * func.sum(weight * known) / func.nullif(func.sum(weight), 0.0), sa.Float(53)
-    )
+    whole = func.nullif(func.sum(weight), 0.0, type_=sa.Float(53))
+    return sa.cast(100.0 * func.sum(weight * known) / whole, sa.Float(53))
 
 
 def key_score(customer_id: Any, day: Day, setting: Setting, outer: Outer = ()) -> Any:
@@ -195,7 +218,7 @@ def key_score(customer_id: Any, day: Day, setting: Setting, outer: Outer = ()) -
         )
     )
     statement = (
-        select(_weighed(seat, day, setting, around))
+        select(_weighed(seat.person_id, weight, day, setting, around))
         .select_from(seat)
         .join(chain, seat.chain_id == chain.id)
         .where(
@@ -210,7 +233,7 @@ def chain_score(chain_id: Any, day: Day, setting: Setting) -> Any:
     """F4 over one chain alone."""
     seat = aliased(ChainSeat)
     return (
-        select(_weighed(seat, day, setting, ()))
+        select(_weighed(seat.person_id, weight_of(seat.role, setting), day, setting, ()))
         .where(seat.chain_id == chain_id, seat.archived_at.is_(None), in_force(day, seat))
         .scalar_subquery()
     )
@@ -264,18 +287,25 @@ def organizational_score(customer_id: Any, day: Day, setting: Setting, outer: Ou
     ).where(Activity.customer_id == customer_id, done_between(since, day))
 
     def bound(kinds: tuple[CooperationKind, ...], after: Day) -> sa.ColumnElement[float]:
-        found = select(Cooperation.id).where(
-            Cooperation.customer_id == customer_id,
-            sa.or_(*(Cooperation.kind == kind for kind in kinds)),
-            Cooperation.archived_at.is_(None),
-            Cooperation.starts_on <= day,
-            sa.or_(Cooperation.ends_on.is_(None), Cooperation.ends_on > after),
-        )
-        return earned(sa.exists(_correlated(found, outer)))
+        end = func.coalesce(Cooperation.ends_on, sa.literal(dt.date.max, sa.Date))
+        held = sa.and_(sa.or_(*(Cooperation.kind == kind for kind in kinds)), end > after)
+        return earned(func.coalesce(func.bool_or(held), sa.false()))
 
     joint = (CooperationKind.JOINT_PLANNING, CooperationKind.JOINT_INNOVATION)
-    agreed = bound((CooperationKind.AGREEMENT,), day) + bound(joint, since)
-    return sa.cast(_correlated(meetings, outer).scalar_subquery() + agreed, sa.Float(53))
+    agreed = select(bound((CooperationKind.AGREEMENT,), day) + bound(joint, since)).where(
+        Cooperation.customer_id == customer_id,
+        Cooperation.archived_at.is_(None),
+        func.coalesce(Cooperation.starts_on, day) <= day,
+    )
+    parts = (_correlated(one, outer).scalar_subquery() for one in (meetings, agreed))
+    return sa.cast(sum(parts, start=sa.literal(0.0, sa.Float(53))), sa.Float(53))
+
+
+def present_tier(customer_id: Any) -> sa.ColumnElement[Any]:
+    """The tier in force."""
+    return (
+        select(sa.cast(Standing.tier, sa.Text)).where(Standing.id == customer_id).scalar_subquery()
+    )
 
 
 def tier(customer_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnElement[Any]:
@@ -285,6 +315,15 @@ def tier(customer_id: Any, day: Day, outer: Outer = ()) -> sa.ColumnElement[Any]
     )
     decided = sa.cast(_correlated(tier_on(customer_id, day), outer), sa.Text)
     return func.coalesce(_correlated(present, outer).scalar_subquery(), decided)
+
+
+def relationship_score(
+    tier: Any, key: Any, general: Any, organizational: Any, setting: Setting
+) -> Any:
+    """F7 with a tier that is looked up once, and not where each part of the formula needs it."""
+    known = select(sa.cast(tier, sa.Text).label("tier")).offset(0).lateral("tier_known")
+    whole = composite(known.c.tier, key, general, organizational, setting)
+    return select(whole).select_from(known).scalar_subquery()
 
 
 def composite(tier: Any, key: Any, general: Any, organizational: Any, setting: Setting) -> Any:

@@ -105,9 +105,11 @@ class Scoring:
         Filtering or sorting by it computes it for every customer.
         """
         day, setting = _day(ambient, as_of), _setting(ambient)
+        past = as_of is not None  # what is asked for without a day is the tier in force
+        tier = scores.tier(customer.id, day) if past else scores.present_tier(customer.id)
         return _float(
-            scores.composite(
-                sa.case((ambient.may(asking.TIERS_READ), scores.tier(customer.id, day))),
+            scores.relationship_score(
+                sa.case((ambient.may(asking.TIERS_READ), tier)),
                 scores.key_score(customer.id, day, setting),
                 scores.general_score(customer.id, day, setting),
                 scores.organizational_score(customer.id, day, setting),

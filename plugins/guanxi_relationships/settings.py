@@ -92,6 +92,11 @@ class RelationshipSettings(Settings):
         Meta(description="Tiers whose yearly plan must hold all five means (tier requirements)."),
     ] = (Tier.S,)
 
+    safety_rank: Annotated[
+        int,
+        Meta(description="Rank from which a key person's need for safety must be known (C5 54)."),
+    ] = 5
+
     isolation_warn_months: Annotated[
         int, Meta(description="Months without the supervisor from which it warns (F11).")
     ] = 6
@@ -164,6 +169,13 @@ class RelationshipSettings(Settings):
     horizon_days: Annotated[
         int, Meta(description="Days ahead in which the next engagements look.")
     ] = 14
+    engagement_customers: Annotated[
+        int,
+        Meta(
+            description="Customers among whom the next engagements are looked for; of more, those "
+            "with a plan, of the highest tiers, and longest without a contact."
+        ),
+    ] = 20_000
     contact_tiers: Annotated[
         tuple[Tier, ...],
         Meta(description="Tiers for which due contacts are planned every night (C5 48)."),

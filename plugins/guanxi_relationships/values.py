@@ -10,6 +10,7 @@ from guanxi_relationships.choices import (
     MapEdgeKind,
     MapGap,
     MapNodeKind,
+    PlanTaskKind,
     RelationshipGrade,
     RelationshipLack,
     Severity,
@@ -82,6 +83,25 @@ class HandoverGap(Value):
 
     needed: float
     """How much of it is needed, by the settings."""
+
+    message: str
+    """The same as an English sentence."""
+
+    message_zh: str
+    """The same as a Chinese sentence."""
+
+
+class PlanTask(Value):
+    """Something that the review of a year's plan finds to be done."""
+
+    task: PlanTaskKind
+    """What is to be done."""
+
+    person_id: str
+    """Global id of the person with whom."""
+
+    person_name: str
+    """Name of that person."""
 
     message: str
     """The same as an English sentence."""

@@ -1,20 +1,32 @@
 """Verbs of the year's plan for a customer (domain rule C2)."""
 
 import datetime as dt
+from collections.abc import Sequence
 from uuid import UUID
 
 from guanxi_customers import ActivityKind
-from guanxi_relationships import levels, planning
-from guanxi_relationships.permissions import APPROVE, WRITE
+from guanxi_relationships import levels, planning, reviewing
+from guanxi_relationships.permissions import APPROVE, READ, WRITE
 from guanxi_relationships.plans import LevelTarget, RelationshipAction, RelationshipPlan
 from guanxi_relationships.settings import RelationshipSettings
-from guanxi_sdk import Context, Invalid, mutation
+from guanxi_relationships.values import PlanTask
+from guanxi_sdk import Context, Invalid, field, mutation
 
 
 class Planning:
     """What people intend, and what became of it."""
 
     settings: RelationshipSettings
+
+    @field(RelationshipPlan, needs=READ, columns=("id",))
+    async def tasks(
+        self, ctx: Context, relationship_plans: Sequence[RelationshipPlan]
+    ) -> list[list[PlanTask]]:
+        """What a review of the plan finds to be done; it needs `customers.read`, too.
+
+        Key persons of the highest rank whose need for safety nobody has assessed (000-19).
+        """
+        return await reviewing.tasks(ctx, self.settings, relationship_plans)
 
     @mutation(needs=WRITE)
     async def draft_relationship_plan(

@@ -27,7 +27,8 @@ from guanxi_tiers.models import (
     TierRun,
 )
 from guanxi_tiers.obligations import ObligationHooks, TierFulfilment, TierObligation
-from guanxi_tiers.plugin import OVERRIDE, READ, RULES, WRITE, Tiers
+from guanxi_tiers.permissions import OVERRIDE, READ, RULES, WRITE
+from guanxi_tiers.plugin import Tiers
 from guanxi_tiers.schemes import TierScheme, TierShadow
 from guanxi_tiers.score import Score, score
 from guanxi_tiers.settings import TierSettings
@@ -38,6 +39,7 @@ from guanxi_tiers.values import (
     MovedCustomer,
     NonProjectLine,
     NonProjectShare,
+    ObligationUpdate,
     TierClassification,
     TierComparison,
     TierCount,
@@ -69,6 +71,7 @@ __all__ = [
     "NonProjectShare",
     "ObligationHooks",
     "ObligationState",
+    "ObligationUpdate",
     "Requirement",
     "SchemeState",
     "Score",

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from guanxi_customers import Customer
 from guanxi_sdk import Context, Invalid, Refusal
-from guanxi_tiers.access import sees_everybody
+from guanxi_tiers.access import how_many, sees_everybody, too_many
 from guanxi_tiers.changes import changed_since, last_of_everybody, to_build_on
 from guanxi_tiers.choices import Tier
 from guanxi_tiers.comparing import keep_shadow
@@ -72,12 +72,10 @@ async def classify_or_request(
 ) -> TierClassification:
     """Classify; if it is all customers and they are too many for a request, have it done later."""
     check_day("as_of", as_of)
-    if condition is None and sees_everybody(ctx):
-        total = await _how_many(ctx, sa.true())
-        if total > settings.classify_at_once:
-            await rules_of(ctx, await settings_in_force(ctx, settings), as_of)  # or refuse now
-            ctx.emit(ClassificationRequested(as_of=as_of))
-            return nobody(as_of, in_background=True)
+    if condition is None and await too_many(ctx, settings.classify_at_once):
+        await rules_of(ctx, await settings_in_force(ctx, settings), as_of)  # or refuse now
+        ctx.emit(ClassificationRequested(as_of=as_of))
+        return nobody(as_of, in_background=True)
     return await classify(ctx, settings, condition, as_of)
 
 
@@ -86,11 +84,6 @@ def nobody(as_of: dt.date, *, in_background: bool = False) -> TierClassification
     return TierClassification(
         as_of=as_of, classified=0, changed=0, by_tier=[], in_background=in_background
     )
-
-
-async def _how_many(ctx: Context, condition: sa.ColumnElement[bool]) -> int:
-    among = select(sa.func.count()).where(condition, Customer.archived_at.is_(None))
-    return await ctx.db.scalar(among.select_from(Customer)) or 0
 
 
 async def classify_changed(
@@ -106,7 +99,7 @@ async def classify_changed(
     condition: sa.ColumnElement[bool] = sa.true()
     if last is not None and last.basis == ready.basis and last.as_of <= as_of:
         condition = Customer.id.in_(changed_since(last, ready.rules, as_of, ctx.today()))
-    wanted = await _how_many(ctx, condition)
+    wanted = await how_many(ctx, condition)
     if not wanted:
         return nobody(as_of)
     if in_request and wanted > settings.classify_at_once:
@@ -139,13 +132,16 @@ async def _begin(ctx: Context, ready: _Ready, as_of: dt.date, *, everybody: bool
 async def _classify(
     ctx: Context, condition: sa.ColumnElement[bool], run: TierRun, ready: _Ready
 ) -> TierClassification:
-    total = await _how_many(ctx, condition)
+    total = await how_many(ctx, condition)
     async with ctx.job(f"Classify customers as of {run.as_of}", total=total) as job:
         if ready.scheme is not None and ready.others is not None:
             await _in_shadow(ctx, ready.scheme, condition, run.as_of, ready.others)
         tiers = await decide(ctx, condition, run, ready.rules, job=job)
-    done = CustomersClassified(as_of=run.as_of, classified=run.classified, changed=run.changed)
-    ctx.emit(done)
+    ctx.emit(
+        CustomersClassified(
+            run_id=run.id, as_of=run.as_of, classified=run.classified, changed=run.changed
+        )
+    )
     return TierClassification(
         as_of=run.as_of,
         classified=run.classified,

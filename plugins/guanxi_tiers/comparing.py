@@ -159,14 +159,17 @@ async def keep_shadow(
 ) -> int:
     """Note what a scheme in shadow says of customers; how many it says something new about."""
     rows = combined(facts_of(ctx, condition, as_of), rules)
-    last = (
-        select(TierShadow.id)
+    said = sa.and_(
+        sa.cast(TierShadow.tier, sa.Text).is_not_distinct_from(rows.c.verdict_tier),
+        sa.type_coerce(TierShadow.reasons, JSONB) == rows.c.verdict_reasons,
+    )
+    last = (  # no EXISTS, which PostgreSQL would make a join
+        select(said)
         .where(
             TierShadow.id == id_of(sa.literal(scheme.id, sa.Uuid), rows.c.customer_id),
-            sa.cast(TierShadow.tier, sa.Text).is_not_distinct_from(rows.c.verdict_tier),
-            sa.type_coerce(TierShadow.reasons, JSONB) == rows.c.verdict_reasons,
+            TierShadow.customer_id == rows.c.customer_id,  # names the index that has both
         )
-        .exists()
+        .scalar_subquery()
     )
     new = in_order(
         select(
@@ -176,7 +179,7 @@ async def keep_shadow(
             rows.c.verdict_tier.label("tier"),
             rows.c.verdict_reasons.label("reasons"),
             sa.literal(as_of, sa.Date).label("as_of"),
-        ).where(sa.not_(last)),
+        ).where(sa.not_(func.coalesce(last, sa.false()))),
         rows.c.customer_id,
     )
     return await ctx.save_from(TierShadow, new)

@@ -10,13 +10,11 @@ import logging
 from collections import Counter
 from hashlib import blake2b
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import aliased
 
 from guanxi_customers import Customer
 from guanxi_sdk import Context, Job, Refusal
@@ -24,16 +22,16 @@ from guanxi_tiers.choices import Tier
 from guanxi_tiers.combining import combined, none_works
 from guanxi_tiers.facts import facts_of, pages
 from guanxi_tiers.models import Standing, TierDecision, TierRun
-from guanxi_tiers.rows import Rows, in_order, joined, layer, reasons, text
+from guanxi_tiers.rows import Rows, beside, in_order, joined, layer, reasons, text
 from guanxi_tiers.rules import Rules
 from guanxi_tiers.strategy import Because
 
 log = logging.getLogger(__name__)
 
 
-async def take_turns(ctx: Context) -> None:
+async def take_turns(ctx: Context, about: bytes = b"tiers") -> None:
     """Let one transaction of the tenant decide at a time, so that none undoes an override."""
-    digest = blake2b(b"tiers" + ctx.tenant.id.bytes, digest_size=8).digest()
+    digest = blake2b(about + ctx.tenant.id.bytes, digest_size=8).digest()
     key = sa.literal(int.from_bytes(digest, signed=True), sa.BigInteger)
     await ctx.db.execute(select(func.pg_advisory_xact_lock(key)))
 
@@ -48,25 +46,22 @@ async def decide(
     job: Job | None = None,
 ) -> Counter[Tier | None]:
     """How many customers have which tier now; the run learns how many changed."""
-    total, ends = await pages(ctx, condition)
+    chosen = await pages(ctx, condition)
     tiers = Counter[Tier | None]()
-    after: UUID | None = None
-    for upto in (*ends, None) if total else ():
-        page = _within(Customer.id, after, upto)
-        rules = await _decide_page(ctx, sa.and_(condition, page), run, rules, lift=lift)
-        decided = sa.and_(
-            TierDecision.run_id == run.id, _within(TierDecision.customer_id, after, upto)
-        )
-        found = await _counted(ctx, sa.and_(condition, page), decided)
+    for page in chosen:
+        among = sa.and_(condition, page.holds(Customer.id))
+        rules = await _decide_page(ctx, among, run, rules, lift=lift)
+        decided = sa.and_(TierDecision.run_id == run.id, page.holds(TierDecision.customer_id))
+        found = await _counted(ctx, among, decided)
         await ctx.save_from(Standing, in_force(decided))
-        await ctx.save_from(Standing, _confirmed(sa.and_(condition, page), run.as_of))
+        await ctx.save_from(Standing, _confirmed(among, run.as_of))
         tiers += found
-        after = upto
         if job is not None:
             await job.advance(found.total())
     moved = TierDecision.tier.is_distinct_from(TierDecision.former_tier)
     changed = select(func.count()).where(TierDecision.run_id == run.id, moved)
-    run.classified, run.changed = total, await ctx.db.scalar(changed) or 0
+    run.classified = sum(page.size for page in chosen)
+    run.changed = await ctx.db.scalar(changed) or 0
     await ctx.db.flush()
     return tiers
 
@@ -176,28 +171,33 @@ def _decisions(
 
 def _with_former(rows: Rows) -> Rows:
     """``rows`` with what is in force and the decision behind it."""
-    last = aliased(TierDecision)
-    return (
-        select(
-            *rows.c,
-            sa.cast(Standing.tier, sa.Text).label("former_tier"),
-            Standing.tier_score.label("former_score"),
-            Standing.tier_confidence.label("former_confidence"),
-            sa.type_coerce(Standing.tier_reasons, JSONB).label("former_reasons"),
-            Standing.tier_strategy.label("former_strategy"),
-            Standing.tier_version.label("former_version"),
-            Standing.tier_override_reason.label("former_override"),
-            Standing.tier_override_until.label("former_until"),
-            sa.type_coerce(last.inputs, JSONB).label("former_inputs"),
-            sa.cast(last.strategy_tier, sa.Text).label("former_verdict"),
-            last.holds_from.label("former_from"),
-        )
-        .select_from(rows)
-        .outerjoin(Standing, Standing.id == rows.c.customer_id)
-        .outerjoin(last, last.id == Standing.tier_decision_id)
-        .offset(0)
-        .subquery("with_former")
+    standing = beside(
+        rows,
+        Standing.id == rows.c.customer_id,
+        former_tier=sa.cast(Standing.tier, sa.Text),
+        former_score=Standing.tier_score,
+        former_confidence=Standing.tier_confidence,
+        former_reasons=sa.type_coerce(Standing.tier_reasons, JSONB),
+        former_strategy=Standing.tier_strategy,
+        former_version=Standing.tier_version,
+        former_override=Standing.tier_override_reason,
+        former_until=Standing.tier_override_until,
+        former_decision=Standing.tier_decision_id,
     )
+    wider = select(*rows.c, *standing.c).select_from(rows.outerjoin(standing, sa.true()))
+    rows = wider.offset(0).subquery("with_standing")
+    last = beside(
+        rows,
+        sa.and_(
+            TierDecision.id == rows.c.former_decision,
+            TierDecision.customer_id == rows.c.customer_id,  # names the index that has both
+        ),
+        former_inputs=sa.type_coerce(TierDecision.inputs, JSONB),
+        former_verdict=sa.cast(TierDecision.strategy_tier, sa.Text),
+        former_from=TierDecision.holds_from,
+    )
+    whole = select(*rows.c, *last.c).select_from(rows.outerjoin(last, sa.true()))
+    return whole.offset(0).subquery("with_former")
 
 
 def set_by_hand(tier: Any, reason: Any) -> Because:
@@ -205,23 +205,18 @@ def set_by_hand(tier: Any, reason: Any) -> Because:
     return Because("OVERRIDE", "Set to {} by hand: {}", "人工设为{}：{}", tier, reason)
 
 
-def _within(id: Any, after: UUID | None, upto: UUID | None) -> sa.ColumnElement[bool]:
-    """Whether a customer's id lies on a page."""
-    ends = [id > after] if after is not None else []
-    return sa.and_(sa.true(), *ends, *([id <= upto] if upto is not None else []))
-
-
 async def _counted(
     ctx: Context, condition: sa.ColumnElement[bool], decided: sa.ColumnElement[bool]
 ) -> Counter[Tier | None]:
     """How many customers will have which tier, once the decisions of the page are in force."""
-    present = (
-        select(Standing.tier, func.count())
-        .select_from(Customer)
-        .outerjoin(Standing, Standing.id == Customer.id)
+    standing = select(Standing.tier).where(Standing.id == Customer.id).scalar_subquery()
+    in_force_now = (
+        select(standing.label("tier"))
         .where(condition, Customer.archived_at.is_(None))
-        .group_by(Standing.tier)
+        .offset(0)
+        .subquery("in_force_now")
     )
+    present = select(in_force_now.c.tier, func.count()).group_by(in_force_now.c.tier)
     tiers = Counter[Tier | None]()
     for tier, count in await ctx.db.execute(present):
         tiers[tier] += count

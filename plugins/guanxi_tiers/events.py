@@ -25,9 +25,14 @@ class ClassificationRequested(Event):
 class CustomersClassified(Event):
     """Customers were classified."""
 
+    run_id: UUID
     as_of: dt.date
     classified: int
     changed: int
+
+
+class ObligationsRequested(Event):
+    """Somebody wants the obligations of all customers brought in line, beside the request."""
 
 
 class CoverageCounted(Event):

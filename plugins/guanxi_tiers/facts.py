@@ -5,7 +5,7 @@ counted the rows, it would choose joins that take minutes.
 """
 
 import datetime as dt
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -144,17 +144,35 @@ def named(rows: Rows) -> TierFacts:
     return TierFacts(**{field.name: rows.c[field.name] for field in fields(TierFacts)})
 
 
-async def pages(ctx: Context, condition: sa.ColumnElement[bool]) -> tuple[int, list[UUID]]:
-    """How many customers meet ``condition``, and the last id of each page of them but the last."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The customers of one statement: those whose ids lie after one, up to another and on it."""
+
+    size: int
+    after: UUID | None = None
+    upto: UUID | None = None
+
+    def holds(self, id: Any) -> sa.ColumnElement[bool]:
+        """Whether a customer's id lies on it."""
+        ends = [id > self.after] if self.after is not None else []
+        return sa.and_(sa.true(), *ends, *([id <= self.upto] if self.upto is not None else []))
+
+
+async def pages(ctx: Context, condition: sa.ColumnElement[bool]) -> list[Page]:
+    """The customers who meet ``condition``, page by page; no page where there are none."""
     number = func.row_number().over(order_by=Customer.id).label("number")
     ordered = (
         select(Customer.id, number).where(condition, Customer.archived_at.is_(None)).subquery()
     )
     total = await ctx.db.scalar(select(func.count()).select_from(ordered)) or 0
-    if total <= PAGE:
-        return total, []
-    ends = await ctx.db.scalars(
-        select(ordered.c.id).where(ordered.c.number % PAGE == 0).order_by(ordered.c.number)
-    )
-    found = list(ends)
-    return total, found[:-1] if total % PAGE == 0 else found
+    full, rest = divmod(total, PAGE)
+    ends: list[UUID | None] = []
+    if full:
+        last_ones = select(ordered.c.id).where(ordered.c.number % PAGE == 0)
+        ends += await ctx.db.scalars(last_ones.order_by(ordered.c.number))
+    sizes = [PAGE] * full + ([rest] if rest else [])
+    ends = [*ends[: len(sizes) - 1], None]  # the last page has no end
+    return [
+        Page(size, after, upto)
+        for size, after, upto in zip(sizes, [None, *ends], ends, strict=False)
+    ]

@@ -13,26 +13,20 @@ from uuid import UUID
 import sqlalchemy as sa
 from msgspec import Meta
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped
 
-from guanxi_customers import Activity, ActivityKind, ActivityStatus, Customer, Stewardship
+from guanxi_customers import Customer, Stewardship
 from guanxi_sdk import (
     Ambient,
     Conflict,
     Context,
     Invalid,
     Model,
-    Refusal,
     column,
     hookspec,
     reference,
 )
 from guanxi_tiers.choices import ObligationState, Requirement, Tier
-from guanxi_tiers.demands import Demand, demands_of
-from guanxi_tiers.models import Standing
-from guanxi_tiers.rows import id_of, in_order
-from guanxi_tiers.settings import TierSettings
 
 log = logging.getLogger(__name__)
 Count = sa.ColumnElement[int]
@@ -99,140 +93,6 @@ class ObligationHooks:
         raise AssertionError("a specification is never called")
 
 
-def own_fulfilments() -> list[TierFulfilment]:
-    """What activities tell: contacts once they are done, the five means once they are planned."""
-    done = sa.cast(func.timezone(sa.literal("UTC", sa.Text), Activity.done_at), sa.Date)
-    kept = Activity.archived_at.is_(None)
-    contacts = select(Activity.customer_id, done).where(
-        kept, Activity.status == ActivityStatus.DONE
-    )
-    found = [TierFulfilment(Requirement.CONTACT, "tiers", contacts)]
-    for requirement in Requirement:
-        if requirement.value in ActivityKind.__members__:
-            means = select(Activity.customer_id, func.coalesce(Activity.planned_on, done)).where(
-                kept,
-                Activity.kind == ActivityKind(requirement.value),
-                Activity.status != ActivityStatus.CANCELLED,
-            )
-            found.append(TierFulfilment(requirement, "tiers", means))
-    return found
-
-
-async def keep_obligations(ctx: Context, settings: TierSettings) -> None:
-    """Bring obligations in line with the tiers in force, and note what was fulfilled."""
-    today = ctx.today()
-    demands = [one for one in demands_of(settings, today.year) if one.ends_on >= today]
-    await ctx.save_from(TierObligation, _lapsing(ctx, demands))
-    if demands:
-        await ctx.save_from(TierObligation, _required(ctx, settings, demands))
-    for one in (*own_fulfilments(), *ctx.ask(ObligationHooks.tier_fulfilments)):
-        try:
-            async with ctx.db.begin_nested():
-                await ctx.save_from(TierObligation, _fulfilled(one))
-        except (DBAPIError, Refusal):
-            if one.plugin == "tiers":
-                raise
-            log.exception("what '%s' knows of %s cannot be read", one.plugin, one.requirement)
-
-
-def _table(demands: Sequence[Demand]) -> Any:
-    columns: list[Any] = [
-        sa.column("tier", sa.Text),
-        sa.column("requirement", sa.Text),
-        sa.column("starts_on", sa.Date),
-        sa.column("ends_on", sa.Date),
-        sa.column("due_on", sa.Date),
-    ]
-    rows = [(d.tier.value, d.requirement.value, d.starts_on, d.ends_on, d.due_on) for d in demands]
-    return sa.values(*columns, name="demand").data(rows)
-
-
-def _required(ctx: Context, settings: TierSettings, demands: Sequence[Demand]) -> Any:
-    """What the tiers in force require and is not an obligation yet, or no longer."""
-    demand = _table(demands)
-    identity = id_of(Standing.id, demand.c.requirement, demand.c.starts_on, demand.c.ends_on)
-    known = select(TierObligation.id).where(
-        TierObligation.id == identity, TierObligation.state != ObligationState.LAPSED
-    )
-    soonest = ctx.today() + dt.timedelta(days=settings.grace_days)
-    nothing: Any = sa.null()
-    new = (
-        select(
-            identity.label("id"),
-            Standing.id.label("customer_id"),
-            demand.c.tier,
-            demand.c.requirement,
-            demand.c.starts_on,
-            demand.c.ends_on,
-            func.greatest(demand.c.due_on, sa.literal(soonest, sa.Date)).label("due_on"),
-            sa.literal(ObligationState.OPEN.value, sa.Text).label("state"),
-            sa.cast(nothing, sa.Date).label("fulfilled_on"),
-        )
-        .join(demand, demand.c.tier == sa.cast(Standing.tier, sa.Text))
-        .join(Customer, Customer.id == Standing.id)
-        .where(Customer.archived_at.is_(None), sa.not_(known.exists()))
-    )
-    return in_order(new, identity)
-
-
-def _columns(**changed: Any) -> list[Any]:
-    """The columns of an obligation, some of them with another value."""
-    names = ("customer_id", "tier", "requirement", "starts_on", "ends_on", "due_on", "state")
-    kept = [getattr(TierObligation, name) for name in names if name not in changed]
-    return [TierObligation.id, *kept, *(value.label(name) for name, value in changed.items())]
-
-
-def _lapsing(ctx: Context, demands: Sequence[Demand]) -> Any:
-    """Open obligations of the present year that the customer's tier does not require any more."""
-    open_ = [
-        TierObligation.state == ObligationState.OPEN,
-        TierObligation.ends_on >= ctx.today(),
-    ]
-    if demands:
-        demand = _table(demands)
-        still = (
-            select(demand.c.tier)
-            .join(Standing, sa.cast(Standing.tier, sa.Text) == demand.c.tier)
-            .where(
-                Standing.id == TierObligation.customer_id,
-                demand.c.requirement == sa.cast(TierObligation.requirement, sa.Text),
-                demand.c.starts_on == TierObligation.starts_on,
-                demand.c.ends_on == TierObligation.ends_on,
-            )
-        )
-        open_.append(sa.not_(still.exists()))
-    lapsed = sa.literal(ObligationState.LAPSED.value, sa.Text)
-    return select(*_columns(state=lapsed)).where(*open_)
-
-
-def _fulfilled(one: TierFulfilment) -> Any:
-    """Open obligations in whose period it happened, with the first day."""
-    happened = one.happened.subquery("happened")
-    customer_id, day = list(happened.c)
-    first = func.min(day)
-    return (
-        select(
-            *_columns(
-                state=sa.literal(ObligationState.FULFILLED.value, sa.Text),
-                fulfilled_on=first,
-                fulfilled_by=sa.literal(one.plugin, sa.Text),
-            )
-        )
-        .join(
-            happened,
-            sa.and_(
-                customer_id == TierObligation.customer_id,
-                day.between(TierObligation.starts_on, TierObligation.ends_on),
-            ),
-        )
-        .where(
-            TierObligation.state == ObligationState.OPEN,
-            TierObligation.requirement == one.requirement,
-        )
-        .group_by(*_columns())
-    )
-
-
 async def fulfil(ctx: Context, obligation_id: UUID, evidence: str, day: dt.date) -> TierObligation:
     """Say by hand that something was done which no plugin knows of."""
     if not evidence.strip():
@@ -282,6 +142,13 @@ def of_steward(employee: Any, ambient: Ambient, *, overdue: bool = False) -> Cou
 
 
 def _counted(ambient: Ambient, overdue: bool) -> sa.Select[int]:
+    """Open obligations, to be found by their customer alone.
+
+    As long as PostgreSQL has not counted the rows it would prefer the indexes of state and due day,
+    and read all open obligations for every customer.
+    """
+    state = func.coalesce(sa.cast(TierObligation.state, sa.Text), "")
     counted = select(func.count()).select_from(TierObligation)
-    counted = counted.where(TierObligation.state == ObligationState.OPEN)
-    return counted.where(TierObligation.due_on < ambient.today) if overdue else counted
+    counted = counted.where(state == ObligationState.OPEN.value)
+    due_on = func.coalesce(TierObligation.due_on, ambient.today)
+    return counted.where(due_on < ambient.today) if overdue else counted

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from guanxi_customers import Customer, Employee, Office, Person
+from guanxi_customers import Customer, Employee, Person
 from guanxi_sdk import (
     SQL,
     Ambient,
@@ -15,7 +15,6 @@ from guanxi_sdk import (
     Erasure,
     Invalid,
     Model,
-    Permission,
     Plugin,
     Where,
     hookimpl,
@@ -25,7 +24,7 @@ from guanxi_sdk import (
     schedule,
     sql_field,
 )
-from guanxi_tiers import classify, comparing, history, obligations, schemes
+from guanxi_tiers import classify, comparing, history, schemes
 from guanxi_tiers.access import require_names
 from guanxi_tiers.care import CareHooks, care, non_project_share
 from guanxi_tiers.choices import Tier
@@ -35,6 +34,7 @@ from guanxi_tiers.events import (
     ClassificationRequested,
     CoverageCounted,
     CustomersClassified,
+    ObligationsRequested,
     TierChanged,
 )
 from guanxi_tiers.models import (
@@ -46,6 +46,8 @@ from guanxi_tiers.models import (
     TierRun,
 )
 from guanxi_tiers.obligations import ObligationHooks, TierObligation
+from guanxi_tiers.obliging import Obliging
+from guanxi_tiers.permissions import OVERRIDE, READ, RULES, WRITE
 from guanxi_tiers.rules import rules_of
 from guanxi_tiers.schemes import TierScheme, TierShadow
 from guanxi_tiers.settings import TierSettings
@@ -59,13 +61,9 @@ from guanxi_tiers.values import (
 )
 from guanxi_tiers.workdays import CalendarDay, Leave
 
-WRITE = Permission("tiers.write", "Assess customers and classify them.")
-OVERRIDE = Permission("tiers.override", "Set a tier by hand, and waive the cap for arrears.")
-READ = Permission("tiers.read", "See tiers, why they are so, what they require, and coverage.")
-RULES = Permission(schemes.RULES, "Decide by which rules tiers are decided.")
-
 
 class Tiers(
+    Obliging,
     Plugin[TierSettings],
     name="tiers",
     requires=["customers>=0.1,<1"],
@@ -84,7 +82,13 @@ class Tiers(
         Leave,
         WeeklyCoverage,
     ],
-    events=[TierChanged, ClassificationRequested, CustomersClassified, CoverageCounted],
+    events=[
+        TierChanged,
+        ClassificationRequested,
+        CustomersClassified,
+        ObligationsRequested,
+        CoverageCounted,
+    ],
     permissions=[READ, WRITE, OVERRIDE, RULES],
     hooks=[TierHooks, ObligationHooks, CareHooks],
 ):
@@ -230,63 +234,6 @@ class Tiers(
             await classify.classify_or_request(ctx, self.settings, None, ctx.today())
         return scheme
 
-    @staticmethod
-    @sql_field(Customer, needs=READ)
-    def open_obligations(customer: Any, ambient: Ambient) -> SQL[int]:
-        """How many obligations of the customer's tier are still open."""
-        return obligations.of_customer(customer, ambient)
-
-    @staticmethod
-    @sql_field(Customer, needs=READ)
-    def overdue_obligations(customer: Any, ambient: Ambient) -> SQL[int]:
-        """How many of these should have been fulfilled by now."""
-        return obligations.of_customer(customer, ambient, overdue=True)
-
-    @staticmethod
-    @sql_field(Employee, needs=READ)
-    def open_customer_obligations(employee: Any, ambient: Ambient) -> SQL[int]:
-        """How many obligations are open for customers whose primary steward the employee is."""
-        return obligations.of_steward(employee, ambient)
-
-    @staticmethod
-    @sql_field(Employee, needs=READ)
-    def overdue_customer_obligations(employee: Any, ambient: Ambient) -> SQL[int]:
-        """How many of these should have been fulfilled by now."""
-        return obligations.of_steward(employee, ambient, overdue=True)
-
-    @staticmethod
-    @sql_field(Office, needs=READ)
-    def open_office_obligations(office: Any, ambient: Ambient) -> SQL[int]:
-        """How many obligations are open for customers whom the office serves."""
-        return obligations.of_office(office, ambient)
-
-    @staticmethod
-    @sql_field(Office, needs=READ)
-    def overdue_office_obligations(office: Any, ambient: Ambient) -> SQL[int]:
-        """How many of these should have been fulfilled by now."""
-        return obligations.of_office(office, ambient, overdue=True)
-
-    @mutation(needs=WRITE)
-    async def update_tier_obligations(self, ctx: Context) -> int:
-        """Bring obligations in line with tiers and with what was fulfilled; how many are open.
-
-        The same happens every hour by itself.
-        """
-        await obligations.keep_obligations(ctx, self.settings)
-        return await obligations.open_now(ctx)
-
-    @mutation(needs=WRITE)
-    async def fulfil_tier_obligation(
-        self, ctx: Context, obligation_id: UUID, evidence: str, on: dt.date | None = None
-    ) -> TierObligation:
-        """Say that something was done which no plugin knows of, today unless a day is named."""
-        return await obligations.fulfil(ctx, obligation_id, evidence, on or ctx.today())
-
-    @schedule("22 * * * *", deadline=1800)
-    async def keep_obligations(self, ctx: Context) -> None:
-        """Demand what tiers require, and note what was fulfilled."""
-        await obligations.keep_obligations(ctx, self.settings)
-
     @query(needs=READ)
     async def coverage(
         self, ctx: Context, week: dt.date | None = None, where: Where[Employee] | None = None
@@ -341,19 +288,21 @@ class Tiers(
         """Keep the coverage of the week that is over."""
         await keep_coverage(ctx, self.settings)
 
-    @hookimpl
+    @hookimpl(about=(TierScheme, ArrearsWaiver, Leave))
     def write_errors(
         self, model: type[Model], verb: str, values: Mapping[str, Any]
     ) -> list[Invalid]:
         """Check dates, and that the changes of a scheme would do."""
-        if model is TierScheme and verb in ("create", "import"):
+        if model is TierScheme:
+            if verb not in ("create", "import"):
+                return []
             try:
                 schemes.changed(self.settings, values.get("changes") or ())
             except Invalid as error:
                 return [error]
             return []
         start, end = values.get("starts_on"), values.get("ends_on")
-        if model in (ArrearsWaiver, Leave) and start and end and end < start:
+        if start and end and end < start:
             return [Invalid("ends_on", "is before starts_on")]
         return []
 

@@ -67,6 +67,16 @@ class TierClassification(Value):
     """Whether there are so many that it goes on by itself: `jobs` and `tierRuns` tell of it."""
 
 
+class ObligationUpdate(Value):
+    """What bringing obligations in line with tiers came to."""
+
+    open: int
+    """How many obligations are open now."""
+
+    in_background: bool
+    """Whether customers are so many that it goes on by itself: `jobs` tells how far it is."""
+
+
 class TierMove(Value):
     """How many customers would move from one tier to another."""
 

@@ -45,6 +45,7 @@ from guanxi_sdk.events import (
     Saved,
     Updated,
 )
+from guanxi_sdk.exporting import ExportBar
 from guanxi_sdk.graphql import GraphQL
 from guanxi_sdk.hookspecs import CoreHooks
 from guanxi_sdk.model import Extension, Model, global_id
@@ -73,6 +74,7 @@ __all__ = [
     "Erasure",
     "Event",
     "EventInfo",
+    "ExportBar",
     "Extension",
     "Forbidden",
     "GraphQL",

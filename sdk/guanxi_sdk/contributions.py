@@ -127,7 +127,7 @@ class Contribution:
     description: str
     function: Callable[..., Any]
     model: type[Model] | None = None  # of a field, and of an event that is about rows
-    models: tuple[type[Model], ...] = ()  # of a policy
+    models: tuple[type[Model], ...] = ()  # of a policy; those that an answer is about
     needs: Permission | None = None
     confidentiality: Confidentiality | None = None  # None: that of the columns it is made of
     columns: tuple[str, ...] | None = None  # of the parent, for a batch field
@@ -258,9 +258,21 @@ def schedule(cron: str, *, deadline: float = 600) -> Callable[[F], F]:
     return lambda function: _mark(function, kind="schedule", cron=cron, deadline=float(deadline))
 
 
-def hookimpl(function: F) -> F:
-    """Answer the hook of the same name."""
-    return typing.cast(F, _mark(function, kind="hookimpl"))
+@typing.overload
+def hookimpl(function: F) -> F: ...
+@typing.overload
+def hookimpl(*, about: tuple[type[Model], ...]) -> Callable[[F], F]: ...
+def hookimpl(function: F | None = None, *, about: tuple[type[Model], ...] = ()) -> Any:
+    """Answer the hook of the same name.
+
+    ``@hookimpl(about=(Note,))`` is asked about these models alone, where the hook has an argument
+    ``model``: the others cost nothing.
+    """
+
+    def decorate(answer: F) -> F:
+        return typing.cast(F, _mark(answer, kind="hookimpl", models=about))
+
+    return decorate if function is None else decorate(function)
 
 
 def hookspec(semantics: Semantics, *, closed: bool = False) -> Callable[[F], F]:

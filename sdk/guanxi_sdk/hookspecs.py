@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
-from guanxi_sdk.contributions import hookspec
+from guanxi_sdk.contributions import Ambient, hookspec
 from guanxi_sdk.erasure import Erasure, Hindrance
 from guanxi_sdk.errors import Invalid
+from guanxi_sdk.exporting import ExportBar
 from guanxi_sdk.model import Model
 
 
@@ -42,5 +43,15 @@ class CoreHooks:
         ``subject``, also for a tenant that has switched the plugin off; None or an empty list where
         the plugin keeps nothing about it. The row of the person itself stays, blank and archived,
         so that references remain whole. A :class:`Hindrance` refuses the erasure.
+        """
+        raise AssertionError("a specification is never called")
+
+    @hookspec("collect", closed=True)
+    def export_bars(self, ambient: Ambient) -> Sequence[ExportBar]:
+        """Say who may not take rows out, whatever their permissions are.
+
+        Asked by every export as a user, before the first row is read; SQL over ``ambient`` finds
+        the user. Whoever is barred exports nothing, and the audit has an entry of the attempt. None
+        or an empty list bars nobody.
         """
         raise AssertionError("a specification is never called")

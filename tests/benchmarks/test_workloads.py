@@ -37,7 +37,7 @@ pytestmark = pytest.mark.xdist_group("workloads")  # one world
 
 ROOT = Path(__file__).parents[2]
 SOME = 440  # customers: more than a hundred of each tier
-W1, W2, W3, W4, W5 = WORKLOADS
+W1, W2, W3, W4, W5, W6 = WORKLOADS
 ON_LIMIT = [workload for workload in WORKLOADS if workload.of == "limit"]
 
 

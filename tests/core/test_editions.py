@@ -505,7 +505,7 @@ def test_composing_nothing():
     edition = compose([])
     assert edition.names == frozenset()
     assert {model.info.plugin for model in edition.models.values()} <= {"guanxi"}
-    assert set(edition.hooks) == {"erasures", "write_errors"}
+    assert set(edition.hooks) == {"erasures", "export_bars", "write_errors"}
 
 
 def test_composing_many_plugins_does_not_recurse():

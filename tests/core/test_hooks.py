@@ -312,3 +312,41 @@ def test_the_cores_own_hook():
     for verb, count in (("create", 1), ("update", 0)):
         arguments = {"model": object, "verb": verb, "values": {}}
         assert len(ask(edition, instances, CoreHooks.write_errors, arguments)) == count
+
+
+def test_whoever_is_about_some_models_is_asked_about_those_alone():
+    class One:
+        """A model, as far as hooks care."""
+
+    class Other:
+        """Another."""
+
+    calls = []
+
+    class Careful(Plugin, name="careful"):
+        """Answers about one model."""
+
+        @hookimpl(about=(One,))
+        def write_errors(self, model):
+            calls.append(model)
+            return [Invalid("name", "is taken")]
+
+    edition = compose([Careful])
+    hook = edition.hooks["write_errors"]
+    assert (hook.concerns(One), hook.concerns(Other)) == (True, False)
+    for model, count in ((One, 1), (Other, 0)):
+        arguments = {"model": model, "verb": "create", "values": {}}
+        assert len(ask(edition, {"careful": Careful()}, CoreHooks.write_errors, arguments)) == count
+    assert calls == [One]
+
+
+def test_an_answer_about_models_needs_a_hook_that_passes_one():
+    class Careless(Plugin, name="careless", requires=["asking"]):
+        """Answers about one model where none is passed."""
+
+        @hookimpl(about=(Plugin,))
+        def warnings(self, row):
+            return []
+
+    with pytest.raises(PluginError, match="the hook passes no model: leave about= out"):
+        compose([Asking, Careless])

@@ -539,3 +539,28 @@ async def test_a_search_is_a_range_of_the_tokens_index(explained: Explained, doc
     for index, condition in await explained.conditions(document, "customers_customer"):
         assert index[:2] == ["tenant_id", "id"]
         assert _names(condition, "id")
+
+
+LISTED = """{ customers(first: 50) { edges { node {
+    code tier tierReasons { code message } openObligations
+    keyScore generalScore organizationalScore relationshipScore } } } }"""
+
+
+async def test_scores_and_obligations_of_a_list_are_looked_up_by_indexes(
+    explained: Explained,
+) -> None:
+    """Each table of the plan is reached by an id of the row beside it, and none is read whole."""
+    wrong, tables = [], set()
+    for node in _nodes(await explained.plan(LISTED)):
+        if table := node.get("Relation Name"):
+            tables.add(table)
+            columns = explained.indexes.get(node.get("Index Name"), [])
+            named = [one for one in columns if _names(node.get("Index Cond", ""), one)]
+            if table != "customers_customer" and len(named) < 2:
+                wrong.append(f"{table}: {node['Node Type']} {columns} {node.get('Index Cond')}")
+    assert wrong == []
+    assert {
+        "tiers_standing", "tiers_tier_obligation", "relationships_chain_seat",
+        "relationships_level_assessment", "customers_department", "customers_activity_participant",
+        "customers_activity", "relationships_cooperation",
+    } <= tables  # fmt: skip

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from with_profiles import Need, Needs
 
 from guanxi_customers import DecisionRole
 from guanxi_relationships import (
+    ChainKind,
     LevelAssessment,
     RelationshipPlan,
     RelationshipPlanAdvanced,
@@ -221,3 +223,43 @@ async def test_a_plan_moves_as_its_state_machine_says(
             assert len(payload["errors"]) == 1, (state, user, verb)
         [row] = await w.app.all(RelationshipPlan)
         assert row.state == state
+
+
+TASKS = "query ($id: ID!) { relationshipPlan(id: $id) { tasks { task personName messageZh } } }"
+
+
+async def test_scenario_54_the_review_asks_for_the_need_for_safety_of_a_key_person_of_rank_5(
+    guanxi: Boot,
+) -> None:
+    """C5, 54: no assessment of Maslow's second level; the review makes the task SAFETY_UNKNOWN."""
+    w = await world(guanxi, None, Needs())
+    customer = await w.customer(Tier.S)
+    high = await w.person(customer, DecisionRole.A, rank=5, name="High")
+    await w.seat(customer, high, DecisionRole.I, ChainKind.TECHNICAL)
+    await w.person(customer, DecisionRole.D, rank=4, name="Lower")
+    await w.person(customer, rank=5, name="No key person")
+    left = await w.person(customer, rank=5, name="Left the chain")
+    await w.seat(customer, left, DecisionRole.D, ends_on=ago(1))
+    plan = await drafted(w, customer)
+
+    async def tasks() -> list[tuple[str, str]]:
+        found = (await w.app.graphql(TASKS, id=plan))["relationshipPlan"]["tasks"]
+        return [(one["task"], one["personName"]) for one in found]
+
+    assert await tasks() == [("SAFETY_UNKNOWN", "High")]
+    for maslow, day in ((3, TODAY), (2, ago(-1))):
+        await w.app.add(Need(person_id=high.id, maslow=maslow, assessed_on=day))
+        assert await tasks() == [("SAFETY_UNKNOWN", "High")], "another level, or not yet"
+    await w.app.add(Need(person_id=high.id, maslow=2, assessed_on=TODAY))
+    assert await tasks() == []
+
+
+async def test_nothing_is_asked_for_where_no_plugin_knows_needs(guanxi: Boot) -> None:
+    w = await world(guanxi)
+    customer = await w.customer(Tier.S)
+    await w.person(customer, DecisionRole.A, rank=5)
+    plan = await drafted(w, customer)
+    assert (await w.app.graphql(TASKS, id=plan))["relationshipPlan"] == {"tasks": []}
+    with pytest.raises(GraphQLFailed) as error:
+        await w.app.graphql(TASKS, id=plan, can=["relationships.read"])
+    assert error.value.codes == ["FORBIDDEN"]

@@ -1,6 +1,7 @@
 """Relationships as figures, through GraphQL (domain rules F3 to F7, C5)."""
 
 import datetime as dt
+import json
 from fractions import Fraction
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from guanxi_customers import ActivityKind, ActivityStatus, Customer, DecisionRole
+from guanxi_graphql.execute.engine import Engine
 from guanxi_relationships import (
     ChainKind,
     Cooperation,
@@ -17,6 +19,7 @@ from guanxi_relationships import (
     RelationshipSettings,
 )
 from guanxi_sdk.testing import Boot
+from guanxi_sdk.testing.probes.world import Statements
 from guanxi_tiers import Tier, TierDecision
 from relating import TODAY, World, ago, world
 
@@ -367,3 +370,26 @@ async def test_scores_are_what_their_formulas_say(guanxi: Boot, ones: list[Any])
             found = await scores(w, customer, day)
             wanted = expected(one, day)
             assert {name: found[name] for name in FIGURES} == pytest.approx(wanted), (one, day)
+
+
+LISTED = """{ customers(first: 50) { edges { node {
+    code tier tierReasons { code } openObligations
+    keyScore generalScore organizationalScore relationshipScore } } } }"""
+
+
+async def test_a_list_with_tier_scores_and_obligations_is_one_statement(guanxi: Boot) -> None:
+    w = await world(guanxi)
+    statements, engine = Statements(w.app.platform), Engine(w.app.platform)
+    access = await w.app.platform.system_access(w.app.tenant)
+    for count in (2, 4):
+        for _ in range(2):
+            customer = await w.customer(Tier.S)
+            await w.department(customer)
+            await w.person(customer, DecisionRole.A, 2)
+        await engine.execute(access, LISTED, {})  # whatever is learnt once
+        before = statements.count
+        answer = json.loads((await engine.execute(access, LISTED, {})).body)
+        assert statements.count - before == 1
+        found = answer["data"]["customers"]["edges"]
+        assert len(found) == count
+        assert all(edge["node"]["keyScore"] is not None for edge in found)

@@ -11,12 +11,13 @@ from with_tier_answers import Faulty, Sponsor, Sponsors
 
 from guanxi_customers import Customer, Employee, Office, Stewardship
 from guanxi_sdk.testing import App, Boot, GraphQLFailed
-from guanxi_tiers import READ, Requirement, Tier, TierSettings
+from guanxi_tiers import READ, Requirement, Standing, Tier, TierSettings, facts
 from guanxi_tiers.demands import EARLY, demands_of
-from tiering import OVERRIDE_TIER, booted, classify, customer, done
+from tiering import OVERRIDE_TIER, assess, booted, classify, customer, done
 
 NEW_YEAR = dt.datetime(2024, 1, 2, 8, tzinfo=dt.UTC)
-UPDATE = "mutation { updateTierObligations { result errors { message } } }"
+UPDATE = """mutation { updateTierObligations {
+    result { open inBackground } errors { message } } }"""
 FULFIL = """mutation ($id: ID!, $evidence: String!, $on: Date) {
   fulfilTierObligation(obligationId: $id, evidence: $evidence, on: $on) {
     tierObligation { state fulfilledOn fulfilledBy evidence } errors { path code message } } }"""
@@ -82,7 +83,7 @@ async def test_each_tier_requires_what_the_rule_says(guanxi: Boot) -> None:
         assert by_requirement(of_code) == required, code
     assert {one["state"] for one in found} == {"OPEN"}
     before = len(found)
-    assert await done(app, UPDATE) == before
+    assert await done(app, UPDATE) == {"open": before, "inBackground": False}
     assert len(await listed(app)) == before
 
 
@@ -222,9 +223,71 @@ async def test_customers_without_a_tier_and_archived_ones_owe_nothing(guanxi: Bo
     await customer(app, "C1")
     archive = "mutation ($id: ID!) { archiveCustomer(id: $id) { errors { message } } }"
     await app.graphql(archive, id=(await codes(app))["C2"])
-    assert await done(app, UPDATE) == 0
+    assert (await done(app, UPDATE))["open"] == 0
     await classify(app)
-    assert await done(app, UPDATE) == 1
+    assert (await done(app, UPDATE))["open"] == 1
+
+
+async def open_of(app: App) -> dict[str, int]:
+    """Open obligations by code."""
+    answer = await app.graphql(
+        "{ customers(orderBy: CODE_ASC) { edges { node { code openObligations } } } }"
+    )
+    return {e["node"]["code"]: e["node"]["openObligations"] for e in answer["customers"]["edges"]}
+
+
+async def test_tiers_bring_their_obligations_before_the_hour_is_over(guanxi: Boot) -> None:
+    app = await booted(guanxi, TierSettings(weight_purchase=0), Sponsors(), now=NEW_YEAR)
+    c1, c2 = await customer(app, "C1"), await customer(app, "C2")
+    await assess(app, c1, PROFIT=7)
+    await app.add(Sponsor(customer_id=c1.id, named_on=NEW_YEAR.date()))
+    await classify(app)
+    assert await open_of(app) == {"C1": 0, "C2": 0}
+    await app.deliver()
+    of_a = 1 + 1 + 4 + 12  # the executive sponsor is there
+    assert await open_of(app) == {"C1": of_a, "C2": 0}
+    assert len(await listed(app, state={"eq": "FULFILLED"})) == 1
+    await assess(app, c2, PROFIT=5)
+    await classify(app, where={"code": {"eq": "C2"}})
+    await app.add(Sponsor(customer_id=c1.id, named_on=NEW_YEAR.date()))
+    await app.deliver()
+    assert await open_of(app) == {"C1": of_a, "C2": 3}
+    await done(app, OVERRIDE_TIER, id=c1, tier="C", reason="x", until="2024-03-01")
+    await app.deliver()
+    assert await open_of(app) == {"C1": 1, "C2": 3}
+    lift = """mutation ($id: ID!) { liftTierOverride(customerId: $id) {
+        customer { tier } errors { message } } }"""
+    await done(app, lift, id=c1)
+    await app.deliver()
+    assert await open_of(app) == {"C1": of_a, "C2": 3}
+    before = sorted((o["id"], o["state"]) for o in await listed(app))
+    await classify(app)
+    await app.deliver()
+    assert sorted((o["id"], o["state"]) for o in await listed(app)) == before
+
+
+async def test_those_of_a_large_enterprise_are_brought_in_line_beside_the_request(
+    guanxi: Boot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "PAGE", 2)
+    settings = TierSettings(classify_at_once=4)
+    app = await booted(guanxi, settings, now=NEW_YEAR)
+    made = [await customer(app, f"C{n}") for n in range(5)]
+    async with app.context() as ctx:
+        await ctx.save_many(Standing, [{"id": c.id, "tier": Tier.B} for c in made])
+    assert await done(app, UPDATE) == {"open": 0, "inBackground": True}
+    jobs = "{ jobs { edges { node { title total done status who } } } }"
+    assert (await app.graphql(jobs))["jobs"]["edges"] == []
+    await app.deliver()
+    assert set((await open_of(app)).values()) == {3}
+    (job,) = [edge["node"] for edge in (await app.graphql(jobs))["jobs"]["edges"]]
+    assert job == {
+        "title": "Bring obligations in line with tiers", "total": 5, "done": 5, "status": "DONE",
+        "who": "tiers.update_all_obligations",
+    }  # fmt: skip
+    archive = "mutation ($id: ID!) { archiveCustomer(id: $id) { errors { message } } }"
+    await app.graphql(archive, id=made[0])
+    assert await done(app, UPDATE) == {"open": 15, "inBackground": False}
 
 
 @given(

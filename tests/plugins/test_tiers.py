@@ -17,6 +17,7 @@ from guanxi_tiers import (
     TierAssessment,
     TierChanged,
     TierDecision,
+    TierRun,
     Tiers,
     TierSettings,
 )
@@ -280,7 +281,9 @@ async def test_only_customers_that_meet_the_filter_are_classified(guanxi: Boot) 
     assert (await standing(other, foreign))["tier"] is None
     assert [row.customer_id for row in await app.all(TierDecision)] == [law.id]
     assert gone.id not in {row.customer_id for row in await app.all(TierDecision)}
-    assert app.events == [CustomersClassified(as_of=TODAY, classified=1, changed=1)]
+    (run,) = await app.all(TierRun)
+    told = CustomersClassified(run_id=run.id, as_of=TODAY, classified=1, changed=1)
+    assert app.events == [told]
     one = {"amount": "1", "currency": "CNY"}
     bought = {"purchaseTotal": {"gte": one}, "annualPurchase": {"gte": one}, "growth": {"gt": 0}}
     assert (await classify(app, where=bought))["classified"] == 0

@@ -29,8 +29,8 @@ class Inquiry:
 
     @classmethod
     def of(cls, access: Access, binding: Binding) -> Self | None:
-        """Nothing to ask where no plugin answers."""
-        if not access.installation.edition.hooks["write_errors"].answers:
+        """Nothing to ask where no plugin answers about the model."""
+        if not access.installation.edition.hooks["write_errors"].concerns(binding.step.model):
             return None
         fields = [made.plan.info for made in binding.converters]
         return cls(access, binding.step.model, fields, binding.step.custom)

@@ -238,7 +238,7 @@ class Mutations:
 
     def _vetoes(self, binding: Write, values: dict[str, Any]) -> list[Refusal]:
         installation = self._request.access.installation
-        if not installation.edition.hooks["write_errors"].answers:
+        if not installation.edition.hooks["write_errors"].concerns(binding.model):
             return []
         own = {name: value for name, value in values.items() if name in binding.model.info.fields}
         found: list[Refusal] = ask(

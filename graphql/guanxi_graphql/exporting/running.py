@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import sqlalchemy as sa
 from graphql.execution.values import get_variable_values
 
 from guanxi_core.audit import Origin
-from guanxi_core.disclosing import disclosed, exported
+from guanxi_core.disclosing import barred, disclosed, exported
 from guanxi_core.telemetry import metrics
 from guanxi_graphql.compile.binds import Request
 from guanxi_graphql.compile.exports import ExportPlan, compile_export
@@ -21,9 +22,10 @@ from guanxi_graphql.exporting.fields import Field, choose, find_model, selection
 from guanxi_graphql.exporting.formats import Csv, Format, JsonLines
 from guanxi_graphql.schema import Schema, schema_of
 from guanxi_graphql.schema.bindings import Expression, Stored
-from guanxi_sdk import Caller, Confidentiality, Model
+from guanxi_sdk import EVERY_ROW, Caller, Confidentiality, CoreHooks, Model
 
 if TYPE_CHECKING:
+    from guanxi_core.context import TransactionContext
     from guanxi_core.platform import Access, Platform
 
 #: Rows that travel together at most, and about how many bytes of them.
@@ -104,6 +106,7 @@ async def export(
             await disclosed(platform.pool, origin, new, prepared.document.text, wanted.where)
 
     async with platform.context(access, reason=reason, read_only=True, snapshot=True) as context:
+        await _refuse_barred(platform, context, origin, prepared)
         connection = await context.raw()
         arguments = plan.count.arguments(prepared.variables, request)
         total = await connection.fetchval(plan.count.sql, *arguments)
@@ -191,6 +194,20 @@ def _format(wanted: Wanted, fields: Sequence[Field]) -> Format:
         return JsonLines()
     columns = [column for field in fields for column in field.columns]
     return Csv(columns, marked=wanted.marked)
+
+
+async def _refuse_barred(
+    platform: "Platform", context: "TransactionContext", origin: Origin, prepared: _Prepared
+) -> None:
+    """Ask the plugins who exports nothing; whoever does not act as a user is nobody of them."""
+    if context.caller.user_id is None:
+        return
+    for bar in context.ask(CoreHooks.export_bars, ambient=context.ambient()):
+        if await context.db.scalar(sa.select(bar.condition), execution_options=EVERY_ROW):
+            fields = [field.name for field in prepared.fields]
+            model = prepared.model.info.name
+            await barred(platform.pool, origin, model, fields, bar.because)
+            raise ExportFailed(f"nothing is exported: {bar.because}.")
 
 
 async def _record(

@@ -5,7 +5,7 @@ import json
 import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -43,7 +43,8 @@ class Shared:
     """What all tenants of one probe are filled alike with."""
 
     edition: Edition
-    #: Values that the author named, by attribute or argument, or by ``Model.attribute``.
+    #: Values that the author named, by attribute or argument, by ``Model.attribute``, or by
+    #: ``mutation.Model.attribute`` for the rows that this mutation alone finds.
     examples: Mapping[str, Any] = field(default_factory=dict)
     #: What constraints asked for, by table, row and column.
     fixes: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
@@ -51,6 +52,16 @@ class Shared:
     unmapped: dict[str, dict[str, str]] = field(default_factory=dict)
     #: Tables with rows of tenants that no model stands for.
     tables: tuple[str, ...] = ()
+
+    def of(self, mutation: str) -> "Shared":
+        """With the rows that one mutation is to find."""
+        start = f"{mutation}."
+        rows = {
+            key.removeprefix(start): value
+            for key, value in self.examples.items()
+            if key.startswith(start) and key.count(".") == 2
+        }
+        return replace(self, examples={**self.examples, **rows})
 
     def example(self, owner: str, name: str) -> tuple[Any] | None:
         """The author's value, if there is one."""
@@ -229,6 +240,9 @@ class Filled:
         name = info.name
         if example := shared.example(owner.info.name, name):
             value = msgspec.to_builtins(example[0])
+            if info.kind == "reference" and isinstance(value, int):  # the number of a row
+                target = next(r.target for r in owner.info.references.values() if r.column == name)
+                value = str(self.uuid(target, value))
             if isinstance(value, str) and name == getattr(owner.info, "key", None):
                 value = f"{value}{number}"
             return {name: value}

@@ -292,8 +292,8 @@ class HiddenFieldsProbe(Comparing):
 
     # --- tenants -------------------------------------------------------------------------------
 
-    async def _settle(self) -> Settled:
-        settled = await self.world.settle(OURS)
+    async def _settle(self, mutation: str = "") -> Settled:
+        settled = await self.world.settle(OURS, mutation)
         await own(settled, self.owning)
         return settled
 

@@ -12,7 +12,7 @@ from guanxi_sdk.testing.probes.documents import Document
 from guanxi_sdk.testing.probes.world import Caller, Settled, World
 
 Look = Callable[[str, Document, Caller], None]
-Settle = Callable[[], Awaitable[Settled]]
+Settle = Callable[[str], Awaitable[Settled]]
 
 _TRIES: Final = 40
 _VERSIONS: Final = 9
@@ -24,16 +24,17 @@ async def rehearse(world: World, settle: Settle, look: Look) -> list[Document]:
     ``look`` sees each answer. Versions in the calls are those of rows that nobody changed yet.
 
     An id that had to be left out comes in one more call of its own. What is not done after the
-    others is tried in a tenant where nothing happened yet, by a user. The report tells which were
+    others is tried in a tenant where nothing happened yet, by a user, and which has the rows that
+    the author named for this mutation. The report tells which were
     done, and why the others were not; raises if one of those to be done is among these.
     """
     found = []
-    settled = await settle()
+    settled = await settle("")
     caller = await settled.everything()
     for document in world.wanted(world.documents.mutations()):
         call = await _Rehearsal(world, document, ()).run(caller, look)
         if not call.done:
-            user = await (await settle()).user()
+            user = await (await settle(document.name)).user()
             again = await _Rehearsal(world, replace(document, by_user=True), ()).run(user, look)
             call = again if again.done else call
         found.append(call)

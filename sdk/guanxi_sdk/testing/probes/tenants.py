@@ -65,9 +65,9 @@ class TenantProbe:
         await self._mutations(changes)
         self._unchanged(before, await self.theirs.state(), "mutations")
 
-    async def _settle(self) -> Settled:
+    async def _settle(self, mutation: str = "") -> Settled:
         """A tenant of ours, in which the user owns what can be owned."""
-        settled = await self.world.settle(OURS)
+        settled = await self.world.settle(OURS, mutation)
         await own(settled, None)
         return settled
 

@@ -360,13 +360,13 @@ class World:
             await set_plugin(self.platform.pool, tenant, plugin, True, settings)
         return tenant
 
-    async def settle(self, filled: Filled) -> Settled:
-        """A tenant full of canaries."""
+    async def settle(self, filled: Filled, mutation: str = "") -> Settled:
+        """A tenant full of canaries, with rows for a mutation if one is named."""
         tenant = await self._tenant()
         user_id = UUID(f"01980007-{filled.mark:04x}-7000-8000-000000000007")
         token_id = uuid4()  # unlike those of rows it must be unique among all tenants
         async with self.platform.pool.connection(tenant.id) as connection:
-            await filled.store(connection, tenant.id, self.shared)
+            await filled.store(connection, tenant.id, self.shared.of(mutation))
             await happen(connection, tenant.id, filled, self.shared.edition)
             await connection.execute(
                 "INSERT INTO guanxi_user (tenant_id, id, name) VALUES ($1, $2, $3)",
