@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
+from guanxi_core.binding import unmark
 from guanxi_sdk import Model, Settings
 from guanxi_sdk.contributions import Ambient
 
@@ -115,6 +116,9 @@ class PlanBinds:
 
     def statement(self, statement: Any) -> "Statement":
         """Compile to what the driver takes."""
+        for element in each_of(statement):
+            if isinstance(element, sa.Select):
+                unmark(element)
         compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         constants = compiled.params
         getters = tuple(
