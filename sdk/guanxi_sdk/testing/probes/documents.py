@@ -1,7 +1,8 @@
 """Documents that ask a schema for all there is, in every way that it offers."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -28,7 +29,7 @@ from guanxi_sdk.testing.probes.values import Values, literal
 _ROOTS, _FEW = 18, 4
 #: How types end that have a part for each field of a model.
 _OF_AGGREGATES: Final = ("AggregateValues", "AggregateKey")
-#: Of how many fields of a related row the fast form asks one.
+#: Of how many fields that are related, or another plugin's, the fast form asks one.
 _RELATED: Final = 4
 
 #: In front of all that `search` finds, as its cursors are written.
@@ -67,12 +68,25 @@ class Document:
 
 
 class Documents:
-    """Generates the documents for one edition."""
+    """Generates the documents for one edition.
+
+    The fast form knows which names of the schema are ``wanted``. It asks the conditions and groups
+    that use one of them, and of other fields one of a few, different ones each time; so it does
+    with fields that are one relation away. Ids in conditions go through one relation to each model.
+    """
 
     def __init__(
-        self, schema: GraphQLSchema, shared: Shared, values: Values, *, thorough: bool
+        self,
+        schema: GraphQLSchema,
+        shared: Shared,
+        values: Values,
+        *,
+        wanted: Set[str],
+        thorough: bool,
     ) -> None:
+        self._wanted = wanted
         self._thorough = thorough
+        self._turns: Counter[str] = Counter()
         self.schema = schema
         self.models = shared.edition.models
         self.values = values
@@ -153,6 +167,7 @@ class Documents:
 
         Also those of extensions and SQL fields one relation away; ids are in the variable `$id`.
         """
+        through: set[tuple[type[Model], type[Model]]] = set()
         for model in self.models.values():
             where = self._input(f"{model.info.name}Where")
             same = "{createdAt: {isNull: false}}"
@@ -160,12 +175,17 @@ class Documents:
             for name, one in where.fields.items():
                 wheres += self._conditions(name, get_named_type(one.type))
             step = _FEW if self._thorough else _ROOTS
+            if not self._thorough:
+                wheres = [one for one in wheres if self._uses(self._counted(model, [one]))]
             for start in range(0, len(wheres), step):
                 yield self._counted(model, wheres[start : start + step])
-            for meant, condition in self._id_filters(model, relations=True):
+            for meant, condition, other in self._id_filters(model, relations=True):
                 operators = {"eq": "$id", "ne": "$id", "in": "[$id]", "notIn": "[$id]"}
-                if condition.count(":") > 1:
+                if other is not None:
                     operators = {"eq": "$id"}
+                    if not self._thorough and (meant, other) in through:
+                        continue
+                    through.add((meant, other))
                 found = [condition % f"{name}: {value}" for name, value in operators.items()]
                 identity = {"id": self.values.filled.global_id(meant)}
                 yield self._counted(model, found, identity, Place(("id",), (meant,)))
@@ -210,9 +230,14 @@ class Documents:
         head = "query ($id: ID!) " if ids else ""
         return Document("filter", f"{head}{{ {' '.join(parts)} }}", variables or {}, ids)
 
+    def _uses(self, document: Document) -> bool:
+        """Whether a document uses one of the names that are wanted."""
+        return bool(document.names(self.schema) & self._wanted)
+
     def _id_filters(
         self, model: type[Model], *, relations: bool
-    ) -> Iterator[tuple[type[Model], str]]:
+    ) -> Iterator[tuple[type[Model], str, type[Model] | None]]:
+        """The model of each id that conditions take, the condition, and which relation is to."""
         for name, one in self._input(f"{model.info.name}Where").fields.items():
             inner = get_named_type(one.type).name
             if inner == "IDFilter":
@@ -221,20 +246,24 @@ class Documents:
                 for owner in (model, *self._extensions.get(model, ())):
                     if relation in owner.info.references:
                         target = owner.info.references[relation].target
-                yield target, f"{{{name}: {{%s}}}}"
+                yield target, f"{{{name}: {{%s}}}}", None
             elif relations and name not in ("AND", "OR", "NOT"):
                 other = self.models.get(inner.removesuffix("Where").removesuffix("ListFilter"))
                 shape = "{some: %s}" if inner.endswith("ListFilter") else "%s"
-                for meant, below in self._id_filters(other, relations=False) if other else ():
-                    yield meant, f"{{{name}: {shape % below}}}"
+                for meant, below, _ in self._id_filters(other, relations=False) if other else ():
+                    yield meant, f"{{{name}: {shape % below}}}", other
 
-    def _added(self, name: str) -> Iterator[str]:
+    def _added(self, name: str) -> Sequence[str]:
         """Fields of a filter that extensions and SQL fields add to a model's own."""
-        own = self.models[name.removesuffix("Where")].info.fields
+        own, found = self.models[name.removesuffix("Where")].info.fields, []
         for field_, one in self._input(name).fields.items():
             operators = getattr(get_named_type(one.type), "fields", ())
             if (field_ == "createdAt" or snake(field_) not in own) and "isNull" in operators:
-                yield field_
+                found.append(field_)
+        if self._thorough:
+            return found
+        self._turns[name] += 1
+        return found[self._turns[name] % _RELATED :: _RELATED]
 
     def orders(self) -> Iterator[Document]:
         """Each order, alone, with the cursors it makes; `$cursor` may be one of them."""
@@ -266,6 +295,8 @@ class Documents:
                     f"{{ groupCount groups {{ key {{ {name} {below} }} count }} }}"
                 )
             step = 1 if self._thorough else _ROOTS
+            if not self._thorough:
+                parts = [one for one in parts if self._uses(Document("group", f"{{ {one} }}"))]
             for start in range(0, len(parts), step):
                 yield Document("group", f"{{ {' '.join(parts[start : start + step])} }}")
 
@@ -348,8 +379,8 @@ class Documents:
     def below(self, field_: GraphQLField, turn: int | None = None) -> str:
         """Everything below a field but relations, which have documents of their own.
 
-        With a ``turn`` the fast form leaves out most fields of what is related, other ones each
-        time: they are asked of the type's own list.
+        The fast form leaves out most fields that are not wanted, and with a ``turn`` most others of
+        what is related, too: they are asked of the type's own list.
         """
         type_ = get_named_type(field_.type)
         return self._everything(type_, turn) if is_composite_type(type_) else ""
@@ -367,9 +398,12 @@ class Documents:
             return f"{{ totalCount {page} edges {{ cursor node {inner} }} }}"
         found = ["__typename"]
         many = type_.name in self.models or type_.name.endswith(_OF_AGGREGATES)
-        few = turn is not None and many and not self._thorough
+        few = many and not self._thorough
+        if few:
+            self._turns[type_.name] += 1
         for number, (name, one) in enumerate(type_.fields.items()):
-            if few and name != "id" and (number + (turn or 0)) % _RELATED:
+            asked = name == "id" or (turn is None and f"{type_.name}.{name}" in self._wanted)
+            if few and not asked and (number + self._turns[type_.name]) % _RELATED:
                 continue
             needed = any(
                 isinstance(argument.type, GraphQLNonNull) for argument in one.args.values()

@@ -332,14 +332,15 @@ class World:
             },
             tables=tuple(n for n in self.tables if n not in tables and n not in _SERVING),
         )  # fmt: skip
-        self.documents = Documents(
-            self.schema.graphql, self.shared, Values(ours, self.shared), thorough=thorough
-        )
         self.report.known = names_of(self.schema.graphql)
         own = self.report.known - (await self._without(set(of)) if of else set())
         self.to_be_done = {name.removeprefix("Mutation.") for name in own}
         if not thorough:
             self.report.known = own
+        self.documents = Documents(
+            self.schema.graphql, self.shared, Values(ours, self.shared),
+            wanted=self.report.known, thorough=thorough,
+        )  # fmt: skip
 
     async def _without(self, plugins: set[str]) -> set[str]:
         """The names of the schema that there are without these plugins."""
