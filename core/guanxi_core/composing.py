@@ -40,7 +40,8 @@ class Editions:
         make no difference, so that a tenant shares its edition whatever it has left behind.
         """
         wanted = tuple(plugins)
-        models = {m.info.name for plugin in (Guanxi, *wanted) for m in plugin.manifest.models}
+        everything: tuple[type[Plugin[Any]], ...] = (Guanxi, *wanted)
+        models = {model.info.name for plugin in everything for model in plugin.manifest.models}
         definitions = tuple(one for one in definitions if one.model in models)
         key = fingerprint(wanted, definitions)
         if (known := self._known.get(key)) is not None:
