@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.selectable import SelectState
+from sqlalchemy.util import immutabledict
 
 from guanxi_sdk import PluginError
 
@@ -23,6 +25,15 @@ def bind(expression: Any, source: Any, tenant: Any, narrow: Narrow | None = None
     return expression
 
 
+def unmark(select: Any) -> None:
+    """Have ``select`` compiled as it stands: the ORM, whose attributes it was made of, has no part.
+
+    What comes of it is the same, in half the time.
+    """
+    if select._propagate_attrs:
+        select._propagate_attrs = immutabledict()
+
+
 class _Binder:
     """Walks an expression as it was written; what it adds is added when the walk is over."""
 
@@ -40,11 +51,12 @@ class _Binder:
             outer = tuple(one for one in outer if one is not element)
         if isinstance(element, sa.Select):
             own: list[Any] = []
-            for item in element.get_final_froms():
+            for item in _froms(element):
                 if any(item is known or item.is_derived_from(known) for known in outer):
                     continue
                 conditions = self._from(item, own)
                 self.changes.append(lambda e=element, c=tuple(conditions): _where(e, c))  # type: ignore[misc]
+            unmark(element)
             element._correlate = outer
             element._auto_correlate = False
             outer = (*outer, *own)
@@ -67,6 +79,18 @@ class _Binder:
             return []
         more = self._narrow(item) if self._narrow else ()
         return [item.c.tenant_id == self._tenant, *more]
+
+
+def _froms(select: Any) -> list[Any]:
+    """What ``select`` reads from. Joins that its methods noted down become part of it for good.
+
+    ``get_final_froms()`` makes them anew each time, and compiles the whole statement for it.
+    """
+    if select._setup_joins or select._memoized_select_entities:
+        select._from_obj = tuple(select.get_final_froms())
+        select._setup_joins = select._memoized_select_entities = ()
+    froms: list[Any] = SelectState(select, None).froms  # type: ignore[arg-type]
+    return froms
 
 
 def _where(select: Any, conditions: tuple[Any, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from guanxi_core.custom.definitions import Definition, FieldClash
 from guanxi_core.editions import Edition, compose, fingerprint
+from guanxi_core.plugin import Guanxi
 from guanxi_core.telemetry import metrics
 from guanxi_core.vetting import vet
 from guanxi_sdk import Plugin, PluginError
@@ -35,9 +36,13 @@ class Editions:
     ) -> Composed:
         """The edition of ``plugins``, without those that do not fit together with the others.
 
-        ``definitions`` are the tenant's custom fields.
+        ``definitions`` are the tenant's custom fields. Those of models that the plugins do not have
+        make no difference, so that a tenant shares its edition whatever it has left behind.
         """
         wanted = tuple(plugins)
+        everything: tuple[type[Plugin[Any]], ...] = (Guanxi, *wanted)
+        models = {model.info.name for plugin in everything for model in plugin.manifest.models}
+        definitions = tuple(one for one in definitions if one.model in models)
         key = fingerprint(wanted, definitions)
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)

@@ -83,6 +83,7 @@ class RowPolicies:
         self._ambient = ambient
         self._within: tuple[frozenset[Scope], ...] = ()
         self._options: dict[Any, tuple[Any, ...]] = {}
+        self._reached: dict[Any, Any] = {}
 
     @contextmanager
     def narrowed(self, scopes: frozenset[Scope]) -> Iterator[None]:
@@ -106,10 +107,17 @@ class RowPolicies:
         """The ids of the rows of ``owner`` that the caller may see, as a SELECT; None for all."""
         model: type[Model] = owner.info.of or owner  # type: ignore[assignment]
         held = [self._rights.scopes(p) for p in {owner.info.read, model.info.read}]
+        scopes = tuple(dict.fromkeys((*(s for s in held if s), *self._within)))
+        if (model, scopes) not in self._reached:  # mostly the same for what is beside the model
+            self._reached[model, scopes] = self._within_all(model, scopes)
+        return self._reached[model, scopes]
+
+    def _within_all(self, model: type[Model], several: tuple[frozenset[Scope], ...]) -> Any:
+        """The ids of the rows that each of ``several`` scopes takes in; None for all."""
         table = model.info.table.alias()
         conditions = [
             part
-            for scopes in (*(s for s in held if s), *self._within)
+            for scopes in several
             if (part := condition(self._edition, model, table, scopes, self._ambient)) is not None
         ]
         if not conditions:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Uuid, func, literal, select
-from with_scopes import Flock, Herd, Pasture, Sheep, Shepherd
+from with_scopes import Flock, Herd, Kin, Pasture, Sheep, Shepherd
 
 from guanxi_core.access import StaleAccess, expand
 from guanxi_core.api_tokens import create_token
@@ -84,6 +84,18 @@ async def _ask(
 
     reply = await Engine(app.platform).execute(access, document, given, reason=reason)
     return json.loads(reply.body)
+
+
+async def test_an_outer_join_finds_the_callers_rows_only(guanxi: Any) -> None:
+    app = await guanxi(Herd(), Kin())
+    first = await _reader(app, "herd.read:own")
+    rows = await _fill(app, str(first.caller.user_id))
+    mother, flock = rows["sheep theirs"], rows["flock mine"]
+    await app.add(Sheep(name="lamb", flock_id=flock.id, mother_id=mother.id))
+    document = '{ manySheep(where: {name: {eq: "lamb"}}) { edges { node { motherBeside } } } }'
+    for scope, name in (("own", None), ("team", "theirs")):
+        answer = await _ask(app, await _reader(app, f"herd.read:{scope}"), document)
+        assert answer["data"]["manySheep"]["edges"] == [{"node": {"motherBeside": name}}]
 
 
 async def test_plugin_code_finds_the_callers_rows_only(guanxi: Any) -> None:

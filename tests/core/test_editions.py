@@ -13,7 +13,7 @@ from with_every_kind import Lab
 from with_notes import Note, Notes
 from with_standing import Standing, StandingPlugin
 
-from guanxi_core.composing import settle
+from guanxi_core.composing import Editions, settle
 from guanxi_core.custom.definitions import Definition, FieldClash
 from guanxi_core.editions import compose, dependency_order, fingerprint
 from guanxi_customers import Customer, Customers
@@ -536,3 +536,12 @@ def test_the_fingerprint_tells_custom_fields_apart():
     prints = {fingerprint([Customers], fields) for fields in ((), (one,), (other,), (one, other))}
     assert len(prints) == 4
     assert fingerprint([Customers], (one, other)) == fingerprint([Customers], (other, one))
+
+
+async def test_fields_of_models_that_are_gone_make_no_edition_of_their_own():
+    editions = Editions()
+    kept = Definition("Customer", "level", "int", "Ours.")
+    left = Definition("Visit", "length", "int", "Of a plugin that is off.")
+    shared = await editions.of([Customers], (kept,))
+    assert await editions.of([Customers], (left, kept)) is shared
+    assert await editions.of([Customers]) is not shared

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from uuid_utils import uuid7
 
+from guanxi_core.binding import unmark
 from guanxi_sdk import Model, Settings
 from guanxi_sdk.contributions import Ambient
 
@@ -120,6 +121,9 @@ class PlanBinds:
 
     def statement(self, statement: Any) -> "Statement":
         """Compile to what the driver takes."""
+        for element in each_of(statement):
+            if isinstance(element, sa.Select):
+                unmark(element)
         compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         constants = compiled.params
         getters = tuple(

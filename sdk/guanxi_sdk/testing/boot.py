@@ -146,6 +146,7 @@ class Boot:
         given = {plugin.manifest.name: plugin for plugin in plugins}
         everything = _required(given)
         async with await self._open(list(everything.values()), Clock(_PROBED_AT)) as platform:
+            platform.editions = _editions(frozenset(type(p) for p in everything.values()))
             settings = {n: msgspec.to_builtins(p.settings) for n, p in everything.items()}
             world = World(platform, settings, report)
             await world.prepare(filled, examples or {}, given, thorough=_thorough(thorough))

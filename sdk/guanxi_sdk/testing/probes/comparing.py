@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from guanxi_sdk._docs import camel
 from guanxi_sdk.model import Model
-from guanxi_sdk.testing.probes.documents import Document
+from guanxi_sdk.testing.probes.document import Document
 from guanxi_sdk.testing.probes.filling import Filled
 from guanxi_sdk.testing.probes.findings import Distinguished, NotCovered, difference
 from guanxi_sdk.testing.probes.world import Caller, World
@@ -15,6 +15,8 @@ from guanxi_sdk.testing.probes.world import Caller, World
 HIDDEN: Final = Filled("HIDDEN", 0xA)
 #: Of how many documents the fast form asks one, for what is hidden by each permission and else.
 _EVERY: Final = {"permission": 9, "clearance": 13, "scope": 13, "change": 12}
+#: And how many selections at most, where plugins have many models.
+_MOST: Final = 40
 
 
 class Comparing:
@@ -59,7 +61,7 @@ class Comparing:
         shown = ("selection", "subscription")
         selections = [d for d in self.documents if d.kind in shown]
         others = [d for d in self.documents if d.kind not in shown]
-        every = 2 if kind == "scope" else 3
+        every = max(2 if kind == "scope" else 3, -(-len(selections) // _MOST))
         chosen = selections if self.thorough else selections[self._turn % every :: every]
         told = False
         for document in (*chosen, *self._part(others, kind, named)):

@@ -1,6 +1,7 @@
 """Which names of a schema there are, and which of them a document uses."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
+from functools import lru_cache
 from typing import Any, Final
 
 from graphql import (
@@ -19,6 +20,10 @@ from graphql import (
     parse,
 )
 from graphql.utilities import type_from_ast, value_from_ast_untyped
+
+from guanxi_core.editions import compose
+from guanxi_graphql.schema import schema_of
+from guanxi_sdk.plugin import Plugin
 
 #: How enums are called whose values stand for fields.
 _NAMED: Final = ("OrderBy", "GroupBy")
@@ -44,6 +49,12 @@ def names_of(schema: GraphQLSchema) -> set[str]:
         elif isinstance(type_, GraphQLEnumType) and type_.name.endswith(_NAMED):
             found |= {f"{type_.name}.{value}" for value in type_.values}
     return found
+
+
+@lru_cache(64)
+def names_with(plugins: frozenset[type[Plugin[Any]]]) -> Set[str]:
+    """The names of the schema that these plugins make."""
+    return names_of(schema_of(compose(plugins)).graphql)
 
 
 def names_in(schema: GraphQLSchema, document: str, variables: Mapping[str, Any]) -> frozenset[str]:

@@ -1,9 +1,9 @@
 """Documents that ask a schema for all there is, in every way that it offers."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
+from typing import Any, Final
 from uuid import UUID
 
 from graphql import (
@@ -17,66 +17,43 @@ from graphql import (
     is_composite_type,
 )
 
-from guanxi_sdk._docs import camel, snake
+from guanxi_sdk._docs import camel
 from guanxi_sdk.model import Model
-from guanxi_sdk.testing.probes.coverage import names_in
+from guanxi_sdk.testing.probes.conditions import RELATED, ROOTS, Conditions
+from guanxi_sdk.testing.probes.document import Document, Place
 from guanxi_sdk.testing.probes.filling import WORDS, Shared
 from guanxi_sdk.testing.probes.values import Values, literal
 
-#: How many root fields a document has at most, of which a request may have 20: more in the fast
-#: form, in which it matters less what one refused condition does to the others.
-_ROOTS, _FEW = 18, 4
 #: How types end that have a part for each field of a model.
 _OF_AGGREGATES: Final = ("AggregateValues", "AggregateKey")
-#: Of how many fields of a related row the fast form asks one.
-_RELATED: Final = 4
-
 #: In front of all that `search` finds, as its cursors are written.
 _FIRST: Final = b64encode(f'["search", -1, "{UUID(int=0)}", ""]'.encode()).decode()
 
-Kind = Literal["selection", "page", "filter", "order", "group", "mutation", "subscription"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in a document's variables an id stands, and of which models it may be."""
-
-    path: tuple[str, ...]
-    models: tuple[type[Model], ...]
-
-
-@dataclass(frozen=True)
-class Document:
-    """A document with variables that fit."""
-
-    kind: Kind
-    text: str
-    variables: Mapping[str, Any] = field(default_factory=dict)
-    ids: tuple[Place, ...] = ()
-    cursor_of: type[Model] | None = None  # where `$after` and `$before` may come from
-    name: str = ""  # of a mutation
-    done: bool = True  # whether a mutation is done with these variables
-    by_user: bool = False  # whether it takes a user to do it
-
-    def names(self, schema: GraphQLSchema) -> frozenset[str]:
-        """The names that it uses of its schema; worked out once, because they are asked often."""
-        found: frozenset[str] | None = self.__dict__.get("_names")
-        if found is None:
-            found = self.__dict__["_names"] = names_in(schema, self.text, self.variables)
-        return found
-
 
 class Documents:
-    """Generates the documents for one edition."""
+    """Generates the documents for one edition.
+
+    The fast form knows which names of the schema are ``wanted``. It asks the conditions and groups
+    that use one of them, and of other fields one of a few, other ones each time; so it does with
+    fields that are one relation away.
+    """
 
     def __init__(
-        self, schema: GraphQLSchema, shared: Shared, values: Values, *, thorough: bool
+        self,
+        schema: GraphQLSchema,
+        shared: Shared,
+        values: Values,
+        *,
+        wanted: Set[str],
+        thorough: bool,
     ) -> None:
+        self._wanted = wanted
         self._thorough = thorough
+        self._turns: Counter[str] = Counter()
         self.schema = schema
         self.models = shared.edition.models
         self.values = values
-        self._extensions = shared.edition.extensions
+        self._conditions = Conditions(schema, shared, values, wanted=wanted, thorough=thorough)
 
     def all(self) -> Iterator[Document]:
         """Everything that can be read."""
@@ -149,92 +126,8 @@ class Documents:
                 yield Document("page", f"query ($cursor: String) {text}", {}, (), of)
 
     def filters(self) -> Iterator[Document]:
-        """Each filter with each operator, for what rows have and for what none has.
-
-        Also those of extensions and SQL fields one relation away; ids are in the variable `$id`.
-        """
-        for model in self.models.values():
-            where = self._input(f"{model.info.name}Where")
-            same = "{createdAt: {isNull: false}}"
-            wheres = [f"{{AND: [{same}]}}", f"{{OR: [{same}]}}", f"{{NOT: {same}}}"]
-            for name, one in where.fields.items():
-                wheres += self._conditions(name, get_named_type(one.type))
-            step = _FEW if self._thorough else _ROOTS
-            for start in range(0, len(wheres), step):
-                yield self._counted(model, wheres[start : start + step])
-            for meant, condition in self._id_filters(model, relations=True):
-                operators = {"eq": "$id", "ne": "$id", "in": "[$id]", "notIn": "[$id]"}
-                if condition.count(":") > 1:
-                    operators = {"eq": "$id"}
-                found = [condition % f"{name}: {value}" for name, value in operators.items()]
-                identity = {"id": self.values.filled.global_id(meant)}
-                yield self._counted(model, found, identity, Place(("id",), (meant,)))
-
-    def _conditions(self, name: str, type_: Any) -> Iterator[str]:
-        """Each operator of one filter; several in one condition in the fast form."""
-        if name in ("AND", "OR", "NOT"):
-            return
-        if type_.name.endswith("ListFilter"):
-            yield from (f"{{{name}: {{{quantifier}: {{}}}}}}" for quantifier in type_.fields)
-            target = get_named_type(type_.fields["some"].type).name
-            for below in self._added(target):
-                yield f"{{{name}: {{some: {{{below}: {{isNull: true}}}}}}}}"
-        elif type_.name.endswith("Where"):
-            yield f"{{{name}: {{}}}}"
-            for below in self._added(type_.name):
-                yield f"{{{name}: {{{below}: {{isNull: true}}}}}}"
-        else:
-            found = []
-            for operator, taken in type_.fields.items():
-                if type_.name == "IDFilter" and operator != "isNull":
-                    continue  # with variables, elsewhere
-                for matching in (True, False):
-                    value = self.values.compared(taken.type, matching=matching)
-                    found.append(f"{operator}: {value}")
-            if not self._thorough:
-                if found[2:]:
-                    yield f"{{{name}: {{{', '.join(found[2::2])}}}}}"
-                found = found[:1] + [one for one in found if one == "isNull: true"]
-            yield from (f"{{{name}: {{{one}}}}}" for one in dict.fromkeys(found))
-
-    def _counted(
-        self,
-        model: type[Model],
-        wheres: list[str],
-        variables: Mapping[str, Any] | None = None,
-        *ids: Place,
-    ) -> Document:
-        """How many rows meet each condition."""
-        rows = camel(model.info.plural)
-        parts = [f"a{n}: {rows}(where: {w}) {{ totalCount }}" for n, w in enumerate(wheres)]
-        head = "query ($id: ID!) " if ids else ""
-        return Document("filter", f"{head}{{ {' '.join(parts)} }}", variables or {}, ids)
-
-    def _id_filters(
-        self, model: type[Model], *, relations: bool
-    ) -> Iterator[tuple[type[Model], str]]:
-        for name, one in self._input(f"{model.info.name}Where").fields.items():
-            inner = get_named_type(one.type).name
-            if inner == "IDFilter":
-                relation = snake(name).removesuffix("_id")
-                target = model
-                for owner in (model, *self._extensions.get(model, ())):
-                    if relation in owner.info.references:
-                        target = owner.info.references[relation].target
-                yield target, f"{{{name}: {{%s}}}}"
-            elif relations and name not in ("AND", "OR", "NOT"):
-                other = self.models.get(inner.removesuffix("Where").removesuffix("ListFilter"))
-                shape = "{some: %s}" if inner.endswith("ListFilter") else "%s"
-                for meant, below in self._id_filters(other, relations=False) if other else ():
-                    yield meant, f"{{{name}: {shape % below}}}"
-
-    def _added(self, name: str) -> Iterator[str]:
-        """Fields of a filter that extensions and SQL fields add to a model's own."""
-        own = self.models[name.removesuffix("Where")].info.fields
-        for field_, one in self._input(name).fields.items():
-            operators = getattr(get_named_type(one.type), "fields", ())
-            if (field_ == "createdAt" or snake(field_) not in own) and "isNull" in operators:
-                yield field_
+        """Each filter with each operator, for what rows have and for what none has."""
+        return self._conditions.documents()
 
     def orders(self) -> Iterator[Document]:
         """Each order, alone, with the cursors it makes; `$cursor` may be one of them."""
@@ -265,7 +158,13 @@ class Documents:
                     f"g{turn}: {rows}(groupBy: {value}, bucket: {bucket}, orderBy: {order}) "
                     f"{{ groupCount groups {{ key {{ {name} {below} }} count }} }}"
                 )
-            step = 1 if self._thorough else _ROOTS
+            step = 1 if self._thorough else ROOTS
+            if not self._thorough:
+                parts = [
+                    one
+                    for one in parts
+                    if Document("group", f"{{ {one} }}").uses(self.schema, self._wanted)
+                ]
             for start in range(0, len(parts), step):
                 yield Document("group", f"{{ {' '.join(parts[start : start + step])} }}")
 
@@ -348,8 +247,8 @@ class Documents:
     def below(self, field_: GraphQLField, turn: int | None = None) -> str:
         """Everything below a field but relations, which have documents of their own.
 
-        With a ``turn`` the fast form leaves out most fields of what is related, other ones each
-        time: they are asked of the type's own list.
+        The fast form leaves out most fields that are not wanted, and with a ``turn`` most others of
+        what is related, too: they are asked of the type's own list.
         """
         type_ = get_named_type(field_.type)
         return self._everything(type_, turn) if is_composite_type(type_) else ""
@@ -367,9 +266,12 @@ class Documents:
             return f"{{ totalCount {page} edges {{ cursor node {inner} }} }}"
         found = ["__typename"]
         many = type_.name in self.models or type_.name.endswith(_OF_AGGREGATES)
-        few = turn is not None and many and not self._thorough
+        few = many and not self._thorough
+        if few:
+            self._turns[type_.name] += 1
         for number, (name, one) in enumerate(type_.fields.items()):
-            if few and name != "id" and (number + (turn or 0)) % _RELATED:
+            asked = name == "id" or (turn is None and f"{type_.name}.{name}" in self._wanted)
+            if few and not asked and (number + self._turns[type_.name]) % RELATED:
                 continue
             needed = any(
                 isinstance(argument.type, GraphQLNonNull) for argument in one.args.values()
@@ -427,9 +329,4 @@ class Documents:
     def _object(self, name: str) -> GraphQLObjectType:
         type_ = self.schema.type_map[name]
         assert isinstance(type_, GraphQLObjectType)
-        return type_
-
-    def _input(self, name: str) -> GraphQLInputObjectType:
-        type_ = self.schema.type_map[name]
-        assert isinstance(type_, GraphQLInputObjectType)
         return type_

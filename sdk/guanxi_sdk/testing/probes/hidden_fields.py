@@ -13,7 +13,7 @@ from guanxi_sdk._docs import camel, snake
 from guanxi_sdk.access import Confidentiality, Scope
 from guanxi_sdk.model import Model
 from guanxi_sdk.testing.probes.comparing import HIDDEN, Comparing
-from guanxi_sdk.testing.probes.documents import Document
+from guanxi_sdk.testing.probes.document import Document
 from guanxi_sdk.testing.probes.filling import Filled
 from guanxi_sdk.testing.probes.findings import Changed, Distinguished, difference
 from guanxi_sdk.testing.probes.ordering import in_order, owners_behind

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from graphql import GraphQLInputObjectType, GraphQLNonNull, get_named_type
 
-from guanxi_sdk.testing.probes.documents import Document
+from guanxi_sdk.testing.probes.document import Document
 from guanxi_sdk.testing.probes.world import Caller, Settled, World
 
 Look = Callable[[str, Document, Caller], None]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from guanxi_core.custom.definitions import CustomValues
 from guanxi_sdk._docs import camel
-from guanxi_sdk.testing.probes.documents import Document
+from guanxi_sdk.testing.probes.document import Document
 from guanxi_sdk.testing.probes.filling import Filled
 from guanxi_sdk.testing.probes.findings import (
     Changed,

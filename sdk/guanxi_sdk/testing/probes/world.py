@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
@@ -20,8 +20,9 @@ from guanxi_graphql.schema import Schema, schema_of
 from guanxi_sdk.access import Confidentiality
 from guanxi_sdk.context import Tenant
 from guanxi_sdk.testing.probes import fields
-from guanxi_sdk.testing.probes.coverage import names_of
-from guanxi_sdk.testing.probes.documents import Document, Documents
+from guanxi_sdk.testing.probes.coverage import names_of, names_with
+from guanxi_sdk.testing.probes.document import Document
+from guanxi_sdk.testing.probes.documents import Documents
 from guanxi_sdk.testing.probes.filling import Filled, Shared
 from guanxi_sdk.testing.probes.findings import Broke, Report
 from guanxi_sdk.testing.probes.happening import happen
@@ -308,6 +309,7 @@ class World:
         edition = (await self.platform.installation(tenant)).edition
         defined = fields.fields_for(edition, of, thorough=thorough)
         edition = (await self.platform.editions.of(edition.plugins, defined)).edition
+        edition.attachments.pop("documents", None)  # each probe compiles anew
         self.schema = await asyncio.to_thread(schema_of, edition)
         async with self.platform.pool.connection(tenant.id) as connection:
             rows = await connection.fetch(_COLUMNS)
@@ -332,21 +334,20 @@ class World:
             },
             tables=tuple(n for n in self.tables if n not in tables and n not in _SERVING),
         )  # fmt: skip
-        self.documents = Documents(
-            self.schema.graphql, self.shared, Values(ours, self.shared), thorough=thorough
-        )
         self.report.known = names_of(self.schema.graphql)
         own = self.report.known - (await self._without(set(of)) if of else set())
         self.to_be_done = {name.removeprefix("Mutation.") for name in own}
         if not thorough:
             self.report.known = own
+        self.documents = Documents(
+            self.schema.graphql, self.shared, Values(ours, self.shared),
+            wanted=self.report.known, thorough=thorough,
+        )  # fmt: skip
 
-    async def _without(self, plugins: set[str]) -> set[str]:
+    async def _without(self, plugins: set[str]) -> Set[str]:
         """The names of the schema that there are without these plugins."""
-        from guanxi_core.editions import compose
-
         others = [p for p in self.shared.edition.plugins if p.manifest.name not in plugins]
-        return await asyncio.to_thread(lambda: names_of(schema_of(compose(others)).graphql))
+        return await asyncio.to_thread(names_with, frozenset(others))
 
     async def _tenant(self) -> Tenant:
         tenant = await create_tenant(self.platform.pool, f"probed-{secrets.token_hex(8)}")
