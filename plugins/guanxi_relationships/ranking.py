@@ -149,17 +149,22 @@ class Ranking:
             sa.or_(more > rank, sa.and_(more == rank, other.id < Person.id)),
         )
         around = (Person, Customer, Department)
-        uncovered = select(Department.id).where(
-            Department.id == Person.department_id,
-            Department.in_scope,
-            Department.archived_at.is_(None),
-            sa.not_(scores.covered(Department.id, self._day, self._setting, around)),
+        covered = scores.covered(Department.id, self._day, self._setting, around)
+        uncovered = (  # no EXISTS, for which PostgreSQL might look at all departments
+            select(sa.not_(covered))
+            .where(
+                Department.id == Person.department_id,
+                Department.in_scope,
+                Department.archived_at.is_(None),
+            )
+            .correlate(Person)
+            .scalar_subquery()
         )
         none: sa.ColumnElement[bool] = sa.false()
         return sa.case(
             (Person.department_id.is_(None), none),
             (sa.exists(higher.correlate(Person)), none),  # which is cheaper to know
-            else_=sa.exists(uncovered.correlate(Person)),
+            else_=func.coalesce(uncovered, none),
         )
 
     def _met_at_level(self, people: sa.Subquery) -> sa.ColumnElement[bool]:

@@ -175,7 +175,7 @@ class RelationshipSettings(Settings):
             description="Customers among whom the next engagements are looked for; of more, those "
             "with a plan, of the highest tiers, and longest without a contact."
         ),
-    ] = 20_000
+    ] = 5_000
     contact_tiers: Annotated[
         tuple[Tier, ...],
         Meta(description="Tiers for which due contacts are planned every night (C5 48)."),

@@ -154,3 +154,32 @@ async def test_what_is_asked_takes_the_permissions_of_what_it_is_made_of(guanxi:
         with pytest.raises(GraphQLFailed) as failed:
             await w.ask("bo", NEXT, *(one for one in everything if one != without))
         assert failed.value.codes == ["FORBIDDEN"], without
+
+
+@pytest.mark.parametrize(
+    ("most", "names"),
+    [
+        (4, {"Planned", "Met", "Never met", "General"}),
+        (3, {"Planned", "Met", "Never met"}),
+        (2, {"Planned", "Never met"}),
+        (1, {"Planned"}),
+    ],
+)
+async def test_of_too_many_customers_the_weightiest_are_looked_at(
+    guanxi: Boot, most: int, names: set[str]
+) -> None:
+    w = await world(guanxi, RelationshipSettings(engagement_customers=most))
+    for name, tier in (
+        ("General", Tier.B), ("Met", Tier.S), ("Never met", Tier.S), ("Planned", Tier.C),
+    ):  # fmt: skip
+        customer = await w.customer(tier, name=name)
+        person = await w.person(customer, A)
+        if name == "Met":
+            await w.activity(customer, ago(1), [person])
+        if name == "Planned":
+            await w.app.add(
+                RelationshipPlan(
+                    customer_id=customer.id, year=TODAY.year, state=PlanState.RUNNING
+                )
+            )  # fmt: skip
+    assert {one["customerName"] for one in await engagements(w)} == names
