@@ -15,6 +15,11 @@ from pathlib import Path
 
 import httpx
 
+#: ``-m`` and a pytest that loads none of what these tests do not use: some of it takes seconds.
+PYTEST = (
+    "-m", "pytest", "-q",
+    *(f"-pno:{name}" for name in ("cacheprovider", "faker", "hypothesispytest", "schemathesis")),
+)  # fmt: skip
 GUANXI = (sys.executable, "-c", "from guanxi_core.cli import main; main()")
 
 

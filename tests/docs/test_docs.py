@@ -17,6 +17,7 @@ from guanxi_core.discovery import discover
 from guanxi_core.editions import compose
 from guanxi_graphql.schema import schema_of
 from guanxi_webhooks.signing import new_secret, signed
+from serving import PYTEST
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -271,7 +272,7 @@ def test_plugins_in_the_documentation_run(page: str, count: int, test: str, tmp_
     (tmp_path / "test_notes.py").write_text(test, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", "utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "."],
+        [sys.executable, *PYTEST, "-p", "no:xdist", "."],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -19,6 +19,7 @@ from guanxi_core.tenancy import enabled_plugins
 from guanxi_sdk import Money, NotFound, PluginError
 from guanxi_sdk.testing import App, Boot, Clock, GraphQLFailed, global_id
 from guanxi_sdk.testing.app import _input
+from serving import PYTEST
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "plugins"
 ADD = """
@@ -169,8 +170,7 @@ def test_an_author_outside_of_this_project_can_use_it(tmp_path):
         "utf-8",
     )
     done = python(
-        "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error",
-        "-o", "asyncio_default_fixture_loop_scope=function",
+        *PYTEST, "-W", "error", "-o", "asyncio_default_fixture_loop_scope=function",
         cwd=tmp_path, PYTHONPATH=str(FIXTURES),
     )  # fmt: skip
     assert "2 passed" in done.stdout, done.stdout + done.stderr
@@ -182,7 +182,7 @@ def test_without_pytest_asyncio_other_tests_still_run(tmp_path):
     (tmp_path / "hide").mkdir()
     (tmp_path / "hide" / "pytest_asyncio.py").write_text("raise ImportError", "utf-8")
     done = python(
-        "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider", "test_plain.py",
+        *PYTEST, "-p", "no:asyncio", "test_plain.py",
         cwd=tmp_path, PYTHONPATH=str(tmp_path / "hide"),
     )  # fmt: skip
     assert "1 passed" in done.stdout, done.stdout + done.stderr
