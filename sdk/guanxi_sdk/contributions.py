@@ -262,15 +262,17 @@ def schedule(cron: str, *, deadline: float = 600) -> Callable[[F], F]:
 def hookimpl(function: F) -> F: ...
 @typing.overload
 def hookimpl(*, about: tuple[type[Model], ...]) -> Callable[[F], F]: ...
-def hookimpl(function: F | None = None, *, about: tuple[type[Model], ...] = ()) -> Any:
+def hookimpl(
+    function: Callable[..., Any] | None = None, *, about: tuple[type[Model], ...] = ()
+) -> Any:
     """Answer the hook of the same name.
 
     ``@hookimpl(about=(Note,))`` is asked about these models alone, where the hook has an argument
     ``model``: the others cost nothing.
     """
 
-    def decorate(answer: F) -> F:
-        return typing.cast(F, _mark(answer, kind="hookimpl", models=about))
+    def decorate(answer: Callable[..., Any]) -> Any:
+        return _mark(answer, kind="hookimpl", models=about)
 
     return decorate if function is None else decorate(function)
 
