@@ -20,7 +20,8 @@ from graphql import (
 from guanxi_sdk._docs import camel, snake
 from guanxi_sdk.model import Model
 from guanxi_sdk.testing.probes.coverage import names_in
-from guanxi_sdk.testing.probes.filling import WORDS, Shared
+from guanxi_sdk.testing.probes.filling import WORDS
+from guanxi_sdk.testing.probes.sharing import Shared
 from guanxi_sdk.testing.probes.values import Values, literal
 
 #: How many root fields a document has at most, of which a request may have 20: more in the fast
