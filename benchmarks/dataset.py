@@ -18,6 +18,8 @@ from guanxi_tiers.models import Standing
 CUSTOMERS = 1_000
 EACH = 10  # persons and activities of a customer
 _OF_OFFICE = 50  # customers
+#: Scores look at what was done of late, so that it is done from today backwards.
+_NOW, _APART = dt.datetime.now(dt.UTC), dt.timedelta(days=20)
 _DEPARTMENTS = ("采购部", "技术部", "财务部")
 _TABLES: tuple[type[Model] | type[Extension], ...] = (
     Office, Customer, Department, Person, Activity, Standing, *relating.TABLES,
@@ -156,7 +158,7 @@ def _activity(number: int, index: int, customer_id: UUID) -> Row:
         "subject": f"第{index + 1}次拜访客户{number}",
         "status": ActivityStatus.DONE if done else ActivityStatus.PLANNED,
         "planned_on": planned,
-        "done_at": dt.datetime(2025, 6, 1, 8, index, tzinfo=dt.UTC) if done else None,
+        "done_at": _NOW - index * _APART if done else None,
         "cost_minor": 12_300 + number,
         "cost_currency": "CNY",
         "outcome": "双方同意继续。" if done else None,

@@ -9,10 +9,9 @@ from dataclasses import field as dataclass_field
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
-from cronsim import CronSim, CronSimError
 
+from guanxi_sdk._checking import check_columns, check_context, check_cron, check_entity
 from guanxi_sdk.access import Confidentiality
-from guanxi_sdk.context import Context, Outside
 from guanxi_sdk.errors import PluginError
 from guanxi_sdk.events import split
 from guanxi_sdk.model import Extension, Model
@@ -262,15 +261,17 @@ def schedule(cron: str, *, deadline: float = 600) -> Callable[[F], F]:
 def hookimpl(function: F) -> F: ...
 @typing.overload
 def hookimpl(*, about: tuple[type[Model], ...]) -> Callable[[F], F]: ...
-def hookimpl(function: F | None = None, *, about: tuple[type[Model], ...] = ()) -> Any:
+def hookimpl(
+    function: Callable[..., Any] | None = None, *, about: tuple[type[Model], ...] = ()
+) -> Any:
     """Answer the hook of the same name.
 
     ``@hookimpl(about=(Note,))`` is asked about these models alone, where the hook has an argument
     ``model``: the others cost nothing.
     """
 
-    def decorate(answer: F) -> F:
-        return typing.cast(F, _mark(answer, kind="hookimpl", models=about))
+    def decorate(answer: Callable[..., Any]) -> Any:
+        return _mark(answer, kind="hookimpl", models=about)
 
     return decorate if function is None else decorate(function)
 
@@ -339,12 +340,12 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
         if kind in ("on", "schedule") and len(parameters) > skip:
             raise PluginError(plugin, f"{name}() must take {expected} and nothing else.")
         if kind == "schedule":
-            _check_cron(plugin, name, values["cron"])
+            check_cron(plugin, name, values["cron"])
         if kind == "on":
-            _check_entity(plugin, values["event"])
-            _check_context(plugin, name, hints.get(parameters[1].name), outside=values["outside"])
+            check_entity(plugin, values["event"])
+            check_context(plugin, name, hints.get(parameters[1].name), outside=values["outside"])
         if kind == "field":
-            _check_columns(plugin, name, values["model"], values["columns"])
+            check_columns(plugin, name, values["model"], values["columns"])
         for parameter in parameters[skip:] if kind not in ("policy", "hookimpl") else ():
             if parameter.name not in hints:
                 raise PluginError(plugin, f"{name}(): annotate the argument '{parameter.name}'.")
@@ -356,50 +357,6 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
             )
         )  # fmt: skip
     return tuple(found)
-
-
-def _check_cron(plugin: str, name: str, cron: str) -> None:
-    try:
-        if len(cron.split()) != 5:
-            raise CronSimError("five fields are needed")
-        next(CronSim(cron, dt.datetime.now(dt.UTC)))
-    except (CronSimError, StopIteration) as error:
-        raise PluginError(
-            plugin, f"{name}(): {cron!r} is no cron expression ({error or 'it never comes true'}): "
-            "write minute, hour, day of month, month and day of week, such as '0 3 * * *'.",
-        ) from None  # fmt: skip
-
-
-def _check_columns(
-    plugin: str, name: str, model: type[Model], columns: tuple[str, ...] | None
-) -> None:
-    known = model.info.fields
-    for column in columns or ():
-        if column not in known:
-            raise PluginError(
-                plugin, f"{name}(): columns= names {column!r}, which {model.info.name} does not "
-                f"have: it has {', '.join(known)}.",
-            )  # fmt: skip
-
-
-def _check_context(plugin: str, name: str, annotation: Any, *, outside: bool) -> None:
-    if outside and annotation is Context:
-        raise PluginError(
-            plugin, f"{name}() is called outside any transaction: annotate ctx as Outside, and "
-            "open one with `async with ctx.transaction() as inner`.",
-        )  # fmt: skip
-    if not outside and annotation is Outside:
-        raise PluginError(
-            plugin, f"{name}() takes an Outside: say outside=True, or annotate ctx as Context."
-        )
-
-
-def _check_entity(plugin: str, event: type[Event]) -> None:
-    if event.__entity__ is not None and event.__entity__ not in event.__struct_fields__:
-        raise PluginError(
-            plugin, f"event {event.__name__} has no field '{event.__entity__}': name one of its "
-            "fields as entity.",
-        )  # fmt: skip
 
 
 def model_extended(model: type[Model] | type[Extension]) -> type[Model]:

@@ -9,7 +9,7 @@ from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type
 from guanxi_sdk._docs import camel, snake
 from guanxi_sdk.model import Model
 from guanxi_sdk.testing.probes.document import Document, Place
-from guanxi_sdk.testing.probes.filling import Shared
+from guanxi_sdk.testing.probes.sharing import Shared
 from guanxi_sdk.testing.probes.values import Values
 
 #: How many root fields a document has at most, of which a request may have 20: more in the fast

@@ -21,7 +21,8 @@ from guanxi_sdk._docs import camel
 from guanxi_sdk.model import Model
 from guanxi_sdk.testing.probes.conditions import RELATED, ROOTS, Conditions
 from guanxi_sdk.testing.probes.document import Document, Place
-from guanxi_sdk.testing.probes.filling import WORDS, Shared
+from guanxi_sdk.testing.probes.filling import WORDS
+from guanxi_sdk.testing.probes.sharing import Shared
 from guanxi_sdk.testing.probes.values import Values, literal
 
 #: How types end that have a part for each field of a model.

@@ -5,7 +5,7 @@ import json
 import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -15,13 +15,14 @@ import sqlalchemy as sa
 from msgspec.structs import fields as struct_fields
 
 from guanxi_core.custom.definitions import CustomValues
-from guanxi_core.editions import Edition, Owner
+from guanxi_core.editions import Owner
 from guanxi_core.search.rebuilding import remake
 from guanxi_sdk.info import FieldInfo
 from guanxi_sdk.model import Model
 from guanxi_sdk.testing.probes import fields
 from guanxi_sdk.testing.probes.findings import ProbeFailed
 from guanxi_sdk.testing.probes.ordering import in_order
+from guanxi_sdk.testing.probes.sharing import Shared
 from guanxi_sdk.values import Choice, Value
 
 DAY: Final = dt.date(2024, 1, 2)
@@ -36,39 +37,6 @@ _TRIES: Final = 60
 WORDS: Final = ("OURS", "CANARY", "HIDDEN")
 #: What a row has only when it is gone; one that is gone can be neither referred to nor changed.
 _UNSET: Final = ("archived_at", "erased_at")
-
-
-@dataclass
-class Shared:
-    """What all tenants of one probe are filled alike with."""
-
-    edition: Edition
-    #: Values that the author named, by attribute or argument, by ``Model.attribute``, or by
-    #: ``mutation.Model.attribute`` for the rows that this mutation alone finds.
-    examples: Mapping[str, Any] = field(default_factory=dict)
-    #: What constraints asked for, by table, row and column.
-    fixes: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
-    #: Columns of the database that no model maps, by table, with the type of each.
-    unmapped: dict[str, dict[str, str]] = field(default_factory=dict)
-    #: Tables with rows of tenants that no model stands for.
-    tables: tuple[str, ...] = ()
-
-    def of(self, mutation: str) -> "Shared":
-        """With the rows that one mutation is to find."""
-        start = f"{mutation}."
-        rows = {
-            key.removeprefix(start): value
-            for key, value in self.examples.items()
-            if key.startswith(start) and key.count(".") == 2
-        }
-        return replace(self, examples={**self.examples, **rows})
-
-    def example(self, owner: str, name: str) -> tuple[Any] | None:
-        """The author's value, if there is one."""
-        for key in (f"{owner}.{name}", name):
-            if key in self.examples:
-                return (self.examples[key],)
-        return None
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from graphql import (
 
 from guanxi_sdk._docs import camel, snake
 from guanxi_sdk.model import Model
-from guanxi_sdk.testing.probes.filling import DAY, TEXTS, TIME, Filled, Shared
+from guanxi_sdk.testing.probes.filling import DAY, TEXTS, TIME, Filled
 from guanxi_sdk.testing.probes.findings import NotCovered
 from guanxi_sdk.testing.probes.ordering import model_called
+from guanxi_sdk.testing.probes.sharing import Shared
 
 #: One value for each scalar that guanxi has; the first matches rows, the second none.
 _SCALARS: Final[dict[str, tuple[Any, Any]]] = {

@@ -23,9 +23,10 @@ from guanxi_sdk.testing.probes import fields
 from guanxi_sdk.testing.probes.coverage import names_of, names_with
 from guanxi_sdk.testing.probes.document import Document
 from guanxi_sdk.testing.probes.documents import Documents
-from guanxi_sdk.testing.probes.filling import Filled, Shared
+from guanxi_sdk.testing.probes.filling import Filled
 from guanxi_sdk.testing.probes.findings import Broke, Report
 from guanxi_sdk.testing.probes.happening import happen
+from guanxi_sdk.testing.probes.sharing import Shared
 from guanxi_sdk.testing.probes.values import Values
 from guanxi_sdk.testing.telling import told
 from guanxi_sdk.testing.tokens import make_token
