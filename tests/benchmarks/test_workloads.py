@@ -29,6 +29,7 @@ from benchmarks.workloads import WORKLOADS, Workload, comparable, flaw
 import npm
 from benchmarks import client
 from guanxi_customers import Customers
+from guanxi_relationships import Relationships
 from guanxi_sdk.testing.app import App
 from guanxi_sdk.testing.boot import Boot
 from guanxi_tiers import Tiers
@@ -55,7 +56,8 @@ class Bench:
 @pytest.fixture
 async def bench(guanxi: Boot) -> Bench:
     """Two tenants with data, as in the benchmarks; the first one is asked."""
-    app, other = [await guanxi(Customers(), Tiers(), Benchmark()) for _ in range(2)]
+    plugins = (Customers(), Tiers(), Relationships(), Benchmark())
+    app, other = [await guanxi(*plugins) for _ in range(2)]
     connection: Any = await asyncpg.connect(guanxi.database.owner_url)
     try:
         data = await load(connection, app.tenant.id, SOME)
