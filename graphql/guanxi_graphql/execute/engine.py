@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from guanxi_graphql.requests import Request as Sent
 
 _log = logging.getLogger(__name__)
+_MAKING = "schema in the making"
 _STREAM = "Subscriptions need a WebSocket, or POST with Accept: text/event-stream."
 
 
@@ -50,7 +51,20 @@ class Reply(NamedTuple):
 
 
 async def prepare(edition: "Edition") -> None:
-    """Make the edition's schema, beside the event loop, and the caches that hang on it."""
+    """Make the edition's schema and the caches that hang on it.
+
+    Beside the event loop, and once for all who wait for it: each of the first requests would make a
+    schema of its own.
+    """
+    loop = asyncio.get_running_loop()
+    making: asyncio.Task[None] | None = edition.attachments.get(_MAKING)
+    if making is None or making.get_loop() is not loop:
+        making = edition.attachments[_MAKING] = loop.create_task(_make(edition))
+        making.add_done_callback(lambda _: edition.attachments.pop(_MAKING, None))
+    await asyncio.shield(making)
+
+
+async def _make(edition: "Edition") -> None:
     if any(model.info.searched for model in edition.models.values()):
         readings.load()
     await asyncio.to_thread(schema_of, edition)
