@@ -51,7 +51,14 @@ async def load(connection: Any, tenant_id: UUID, customers: int = CUSTOMERS) -> 
 
 
 async def analyze(connection: Any) -> None:
-    """Let the planner know the loaded rows, and leave nothing for autovacuum to do meanwhile."""
+    """Let the planner know the loaded rows, and leave nothing for autovacuum to do meanwhile.
+
+    And let the database make the ids of new activities, as PostGraphile expects of it; later, other
+    servers have statements prepared that keep the table from being altered.
+    """
+    own = await connection.fetchval("SELECT to_regprocedure('uuidv7()') IS NOT NULL")
+    made = "uuidv7()" if own else "gen_random_uuid()"
+    await connection.execute(f"ALTER TABLE customers_activity ALTER id SET DEFAULT {made}")
     for model in _TABLES:
         await connection.execute(f"VACUUM ANALYZE {model.info.table.name}")
 

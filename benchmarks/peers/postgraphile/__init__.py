@@ -62,7 +62,6 @@ def run(port: str, url: str, tenant_id: str) -> NoReturn:
     node = find_node()
     if node is None:
         raise SystemExit(missing())
-    asyncio.run(_give_ids(url))
     command = [node.program, str(_HERE / "server.mjs"), port, url, tenant_id]
     os.execve(node.program, command, {**os.environ, **_PRODUCTION})
 
@@ -94,14 +93,3 @@ def install(node: Node, folder: Path) -> str | None:
         return f"needs `npm ci` in benchmarks/peers/{folder.name}, which failed: {reason}"
     stamp.write_text(wanted)
     return None
-
-
-async def _give_ids(url: str) -> None:
-    """Let the database make the ids of new activities, as PostGraphile expects of it."""
-    owner: Any = await asyncpg.connect(url)
-    try:
-        own = await owner.fetchval("SELECT to_regproc('uuidv7') IS NOT NULL")
-        made = "uuidv7()" if own else "gen_random_uuid()"
-        await owner.execute(f"ALTER TABLE customers_activity ALTER id SET DEFAULT {made}")
-    finally:
-        await owner.close()
