@@ -3,7 +3,6 @@
 Its packages come from npm, as package-lock.json has them, and are installed at the first run.
 """
 
-import asyncio
 import hashlib
 import importlib.util
 import os
@@ -13,9 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
-
-import asyncpg
+from typing import NoReturn
 
 _HERE = Path(__file__).parent
 _OLDEST = 22  # of Node.js
