@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 _SWITCH: Final = "SELECT set_config('guanxi.tenant', $1, false)"
 _UNKNOWN: Final = object()
-_BRISK: Final = 4  # lent at a time: more statements at once only make each other slower
+_BRISK: Final = 6  # lent at a time: more statements at once only make each other slower
 _SLOW: Final = 0.005  # seconds after which a lent connection is not one of these
 
 
