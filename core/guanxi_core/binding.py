@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql.selectable import SelectState
+from sqlalchemy.sql import selectable
 from sqlalchemy.util import immutabledict
 
 from guanxi_sdk import PluginError
@@ -89,7 +89,8 @@ def _froms(select: Any) -> list[Any]:
     if select._setup_joins or select._memoized_select_entities:
         select._from_obj = tuple(select.get_final_froms())
         select._setup_joins = select._memoized_select_entities = ()
-    froms: list[Any] = SelectState(select, None).froms  # type: ignore[arg-type]
+    state: Any = selectable.SelectState
+    froms: list[Any] = state(select, None).froms
     return froms
 
 

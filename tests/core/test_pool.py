@@ -216,6 +216,33 @@ async def test_only_a_few_statements_run_at_a_time(
     await pool.close()
 
 
+async def test_places_of_broken_connections_are_given_once(scratch: Scratch):
+    size = pool_module._BRISK
+    pool = await TenantPool.open(scratch.app_url, size=size)
+    held = [await pool.take(A) for _ in range(size)]
+    waiting = [asyncio.create_task(pool.take(A)) for _ in range(size + 3)]
+    await asyncio.sleep(0)
+    idle = held.pop()
+    pool._is_back(idle)  # idle, and broken before anybody is served
+    pool._idle.append(idle)
+    idle.terminate()
+    pool._serve()
+    assert pool.state.open <= size
+    done = 0
+    for connection in held:
+        pool.give(connection)
+    while waiting:
+        finished, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+        assert finished
+        assert pool.state.open <= size
+        for task in finished:
+            waiting.remove(task)
+            pool.give(task.result())
+            done += 1
+    assert done == size + 3
+    await pool.close()
+
+
 async def test_nobody_waits_behind_what_is_slow(scratch: Scratch):
     pool = await TenantPool.open(scratch.app_url, size=pool_module._BRISK + 3)
     slow = [await pool.take(A) for _ in range(pool_module._BRISK)]

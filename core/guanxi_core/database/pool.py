@@ -295,7 +295,8 @@ class TenantPool:
             connection.since = time.perf_counter()
             if not connection.is_closed():
                 return connection
-            self._discard(connection)
+            self._drop(connection)  # its place is for who asks here
+            self._count -= 1
         return None
 
     async def _obtain(self, tenant_id: object) -> TenantConnection:
@@ -395,10 +396,13 @@ class TenantPool:
             connection.slow = False
             self._room -= 1
 
-    def _discard(self, connection: TenantConnection) -> None:
+    def _drop(self, connection: TenantConnection) -> None:
         self._is_back(connection)
         self._all.discard(connection)
         connection.terminate()
+
+    def _discard(self, connection: TenantConnection) -> None:
+        self._drop(connection)
         self._vacate()
 
     def _vacate(self) -> None:

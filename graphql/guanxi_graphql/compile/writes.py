@@ -40,6 +40,7 @@ class WritePlan:
 
     binding: Write
     event: str
+    asked: bool  # whether a plugin may refuse the values
     statement: Statement
     reader: InputReader | None
     input: Tree | None
@@ -107,7 +108,8 @@ def compile_write(
     if condition is not None:
         statement = statement.where(condition)
     return WritePlan(
-        binding, event, selections.statement(statement), reader, given, payload,
+        binding, event, edition.hooks["write_errors"].concerns(model),
+        selections.statement(statement), reader, given, payload,
         tuple(selections.withheld), tuple(selections.policies.secrets),
     )  # fmt: skip
 

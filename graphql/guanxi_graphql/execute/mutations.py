@@ -179,7 +179,7 @@ class Mutations:
         if plan.reader is not None and plan.input is not None:
             values, wrong = plan.reader.read(plain(plan.input, variables))
             wrong = self._too_confidential(binding, values) or wrong
-            if not wrong:
+            if plan.asked and not wrong:
                 wrong = self._vetoes(binding, values)
             if wrong:
                 return self._payload(nodes).refused(wrong)
@@ -238,8 +238,6 @@ class Mutations:
 
     def _vetoes(self, binding: Write, values: dict[str, Any]) -> list[Refusal]:
         installation = self._request.access.installation
-        if not installation.edition.hooks["write_errors"].concerns(binding.model):
-            return []
         own = {name: value for name, value in values.items() if name in binding.model.info.fields}
         found: list[Refusal] = ask(
             installation.edition, installation.plugins, "write_errors",
