@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args
 
 import msgspec
@@ -11,6 +11,8 @@ from sqlalchemy import ClauseElement
 from guanxi_sdk import Choice, Invalid, Money
 from guanxi_sdk.info import FieldInfo, ModelInfo
 from guanxi_sdk.values import is_currency
+
+Check = Callable[[FieldInfo, Any], str | None]
 
 _INTEGER: Final = 2**31
 _MONEY: Final = 10**17  # minor units
@@ -33,8 +35,16 @@ def wrong(field: FieldInfo, value: Any) -> str | None:
     """
     if value is None or isinstance(value, ClauseElement):
         return None
-    check = _CHECKS.get(field.kind)
-    return check(field, value) if check else None
+    return check_of(field)(field, value)
+
+
+def check_of(field: FieldInfo) -> Check:
+    """:func:`wrong` for values that are there."""
+    return _CHECKS.get(field.kind, _anything)
+
+
+def _anything(field: FieldInfo, value: Any) -> str | None:
+    return None
 
 
 def _text(field: FieldInfo, value: Any) -> str | None:
@@ -124,7 +134,7 @@ def _values(field: FieldInfo, value: Any) -> str | None:
     return "holds a character that cannot be stored" if b"\\u0000" in encoded else None
 
 
-_CHECKS: Final = {
+_CHECKS: Final[dict[str, Check]] = {
     "text": _text, "int": _integer, "float": _float, "bool": _bool, "money": _money,
     "choice": _choice, "datetime": _datetime, "date": _date, "texts": _texts, "values": _values,
 }  # fmt: skip

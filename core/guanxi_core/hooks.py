@@ -93,10 +93,7 @@ def ask(
         began = time.perf_counter()
         try:
             try:
-                with traces.span(
-                    f"{answer.plugin}.{question.name}", guanxi__plugin=answer.plugin,
-                    guanxi__hook=question.name,
-                ):  # fmt: skip
+                with traces.answering(answer.plugin, question.name):
                     value = answer.function(instances[answer.plugin], **given)
             finally:
                 changed = rows.restore()
@@ -163,7 +160,9 @@ def _checked(value: Any, question: _Question) -> Any:
     """
     items: Sequence[Any] = [value]
     if question.semantics in ("collect", "veto"):
-        if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__iter__"):
+        if type(value) is not list and (
+            isinstance(value, str | bytes | Mapping) or not hasattr(value, "__iter__")
+        ):
             raise TypeError(f"the answer must be a list, not {type(value).__name__}")
         items = value = list(value)
     if question.expected:

@@ -9,13 +9,15 @@ from guanxi_sdk import Extension, Model
 _CHANGEABLE: Final = (dict, list, set)
 _STATE: Final = "_sa_instance_state"
 _ROWS: Final = (Model, Extension)
+_HOLDING: Final = (*_ROWS, list, tuple)
 
 
 def shield(value: Any) -> Any:
     """A copy of ``value`` and of what it holds; a dictionary becomes read-only."""
-    if type(value) is dict:
-        return MappingProxyType({name: own(item) for name, item in value.items()})
-    return own(value)
+    kind = type(value)
+    if kind is dict:
+        return MappingProxyType(own(value))
+    return own(value) if kind in _CHANGEABLE else value
 
 
 def own(value: Any) -> Any:
@@ -35,8 +37,10 @@ class Rows:
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self._before = [
-            (row, dict(row.__dict__)) for value in arguments.values() for row in _rows(value)
-        ]
+            (row, dict(row.__dict__))
+            for value in arguments.values() if isinstance(value, _HOLDING)
+            for row in _rows(value)
+        ]  # fmt: skip
 
     def restore(self) -> bool:
         """Undo what was done to them; whether there was anything."""
@@ -56,7 +60,7 @@ class Rows:
 def _rows(value: Any) -> Iterator[Model | Extension]:
     if isinstance(value, _ROWS):
         yield value
-    elif isinstance(value, list | tuple):
+    else:
         for item in value:
             if isinstance(item, _ROWS):
                 yield item

@@ -123,14 +123,12 @@ def check_values(variables: Mapping[str, Any], limits: Limits) -> None:
                 raise LimitExceeded(
                     "items in a list of the variables", limits.list_size, len(value)
                 )
-        elif isinstance(value, dict):
-            value = value.values()
         else:
-            continue
+            value = value.values()
         count += len(value)
         if count > limits.values:
             raise LimitExceeded("values in the variables", limits.values)
-        waiting.extend(value)
+        waiting += [item for item in value if isinstance(item, (dict, list))]
 
 
 def check_document(document: DocumentNode, limits: Limits = DEFAULT) -> Size:

@@ -35,9 +35,11 @@ class Buckets:
 
     def take(self, key: Hashable) -> float:
         """Take one if there is any; returns how much is left, less than 0 for a refusal."""
-        level = self.level(key) - 1
+        now = self._now()
+        level, at = self._levels.get(key, (float(self.burst), now))
+        level = min(self.burst, level + (now - at) * self.rate) - 1
         if level >= 0:
-            self._levels[key] = level, self._now()
+            self._levels[key] = level, now
             self._levels.move_to_end(key)
             if len(self._levels) > _MOST:
                 self._levels.popitem(last=False)

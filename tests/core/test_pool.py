@@ -484,7 +484,7 @@ def test_an_outage_is_known_by_what_caused_an_error(error: Exception, outage: bo
 async def test_plans_stay_prepared_up_to_a_number(
     pool: TenantPool, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("guanxi_core.database.pool.STATEMENTS", 3)
+    monkeypatch.setattr("guanxi_core.database.connections.STATEMENTS", 3)
     async with pool.connection(A) as connection:
         for number in (0, 1, 2, 0, 3, 0, 4):
             plan = f"SELECT $1::int + {number} AS sum, {TENANT[7:]} AS tenant -- plan {number}"

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import time
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -73,6 +74,48 @@ class GuanxiConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no t
         """The first value of its first row."""
         with Timed(query):
             return await super().fetchval(query, *args, **options)
+
+
+class TenantConnection(GuanxiConnection):
+    """A connection of a :class:`~guanxi_core.database.pool.TenantPool`."""
+
+    __slots__ = ("_plans", "lent", "since", "slow", "tenant")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tenant: object = None  # a UUID; None for no tenant at all
+        self.lent = True
+        self.since = time.perf_counter()  # when it was lent
+        self.slow = False  # whether it was found to be lent for long
+        self._plans: OrderedDict[str, Any] = OrderedDict()
+
+    async def answer(self, query: str, arguments: Sequence[Any]) -> Any:
+        """The first row of a plan, whose columns must be of PostgreSQL's own types.
+
+        The driver looks at a statement again each time that it is given as text, and passes it on
+        through four functions where it is prepared; this spares both.
+        """
+        if self._query_loggers or traces.on():  # of statements kept here the driver tells nobody
+            return await self.fetchrow(query, *arguments)
+        statement = self._plans.get(query)
+        if statement is None:
+            statement = await self._keep(query)
+        else:
+            self._plans.move_to_end(query)
+        began = time.perf_counter()
+        try:
+            rows, _, _ = await self._protocol.bind_execute(
+                statement._state, arguments, "", 1, True, None
+            )
+        finally:
+            count(began)
+        return rows[0] if rows else None
+
+    async def _keep(self, query: str) -> Any:
+        statement = self._plans[query] = await self.prepare(query)
+        if len(self._plans) > STATEMENTS:
+            self._plans.popitem(last=False)
+        return statement
 
 
 async def connect(url: str, settings: Mapping[str, str] = NO_SETTINGS, **options: Any) -> Any:

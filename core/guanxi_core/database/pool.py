@@ -17,8 +17,8 @@ import asyncio
 import logging
 import sys
 import time
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
@@ -26,15 +26,9 @@ from uuid import UUID
 import asyncpg
 
 from guanxi_core.database.address import place_of
-from guanxi_core.database.connections import (
-    NO_SETTINGS,
-    STATEMENTS,
-    GuanxiConnection,
-    connect,
-    count,
-)
+from guanxi_core.database.connections import NO_SETTINGS, TenantConnection, connect
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in, unavailable
-from guanxi_core.telemetry import metrics, traces
+from guanxi_core.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
@@ -50,44 +44,6 @@ class PoolState(NamedTuple):
     limit: int
     open: int
     used: int
-
-
-class TenantConnection(GuanxiConnection):
-    """A connection of a :class:`TenantPool`."""
-
-    __slots__ = ("_plans", "lent", "since", "slow", "tenant")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.tenant: object = None  # a UUID; None for no tenant at all
-        self.lent = True
-        self.since = time.perf_counter()  # when it was lent
-        self.slow = False  # whether it was found to be lent for long
-        self._plans: OrderedDict[str, Any] = OrderedDict()
-
-    async def answer(self, query: str, arguments: Sequence[Any]) -> Any:
-        """The first row of a plan, whose columns must be of PostgreSQL's own types.
-
-        The driver looks at a statement again each time that it is given as text; this spares that.
-        """
-        if self._query_loggers or traces.on():  # of statements kept here the driver tells nobody
-            return await self.fetchrow(query, *arguments)
-        statement = self._plans.get(query)
-        if statement is None:
-            statement = await self._keep(query)
-        else:
-            self._plans.move_to_end(query)
-        began = time.perf_counter()
-        try:
-            return await statement.fetchrow(*arguments)
-        finally:
-            count(began)
-
-    async def _keep(self, query: str) -> Any:
-        statement = self._plans[query] = await self.prepare(query)
-        if len(self._plans) > STATEMENTS:
-            self._plans.popitem(last=False)
-        return statement
 
 
 class _Waiter(NamedTuple):
@@ -383,9 +339,26 @@ class TenantPool:
             self._later(self._farewell(connection))
             return
         self._is_back(connection)
+        if self._waiters and self._hand_over(connection):
+            return
         self._idle.append(connection)
         if self._waiters:
             self._serve()
+
+    def _hand_over(self, connection: TenantConnection) -> bool:
+        """Lend what has just come back to who waits longest, if it is set to their tenant."""
+        waiter = self._waiters[0]
+        if (
+            waiter.tenant_id != connection.tenant
+            or waiter.future.done()
+            or self._count - len(self._idle) > min(self._room, self.size)
+        ):
+            return False
+        self._waiters.popleft()
+        connection.lent = True
+        connection.since = time.perf_counter()
+        waiter.future.set_result(connection)
+        return True
 
     def _has_room(self) -> bool:
         return self._count - len(self._idle) < min(self._room, self.size)

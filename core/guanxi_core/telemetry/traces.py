@@ -237,6 +237,13 @@ def span(name: str, answers: type[BaseException] = Refusal, **attributes: Any) -
     return _Span(name, "INTERNAL", _dotted(attributes), answers=answers)
 
 
+def answering(plugin: str, hook: str) -> AnySpan:
+    """The span of a plugin's answer to a hook."""
+    if _tracer is None:
+        return OFF
+    return span(f"{plugin}.{hook}", guanxi__plugin=plugin, guanxi__hook=hook)
+
+
 def delivery(name: str, **attributes: Any) -> AnySpan:
     """The span of an event or schedule that reaches its handler."""
     return OFF if _tracer is None else _Span(name, "CONSUMER", _dotted(attributes))

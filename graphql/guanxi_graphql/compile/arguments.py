@@ -7,6 +7,7 @@ A value is a tree: dicts and lists where the SQL's form depends on them, leaves 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from operator import itemgetter
 from typing import Any
 
 from graphql import (
@@ -69,8 +70,20 @@ def plain(tree: Tree, variables: Variables) -> Any:
     return [plain(branch, variables) for branch in tree]
 
 
+def reading(node: FieldNode, name: str, tree: Tree | None) -> Getter:
+    """How an argument, which is ``tree``, is read at run time; at once where it is a variable."""
+    if tree is None:
+        return lambda _: None
+    for argument in node.arguments:
+        if argument.name.value == name and isinstance(argument.value, VariableNode):
+            return itemgetter(argument.value.name.value)
+    return lambda variables: plain(tree, variables)
+
+
 def form(value: Any, *, exact: bool = False) -> Any:
     """What of a variable's value changes the SQL: a hashable part of the plan's key."""
+    if type(value) is str:
+        return ""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, dict):

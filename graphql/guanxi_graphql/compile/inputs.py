@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from guanxi_core.checks import wrong
+from guanxi_core.checks import Check, check_of
 from guanxi_core.editions import Edition
 from guanxi_graphql.compile.binds import decode_id
 from guanxi_graphql.compile.scope import minor_units
@@ -18,8 +18,8 @@ class InputReader:
     def __init__(self, edition: Edition, model: type[Model], verb: Verb) -> None:
         self._verb = verb
         targets = {r.column: r.target for r in model.info.references.values()}
-        self._fields: dict[str, tuple[FieldInfo, Callable[[Any], Any]]] = {
-            camel(field.name): (field, _reader(field, targets.get(field.name)))
+        self._fields: dict[str, tuple[FieldInfo, Callable[[Any], Any], Check]] = {
+            camel(field.name): (field, _reader(field, targets.get(field.name)), check_of(field))
             for field in edition.written(model).values()
             if not field.readonly and field.kind not in ("id", "values")
         }
@@ -34,18 +34,18 @@ class InputReader:
         values: dict[str, Any] = {}
         problems: list[Refusal] = []
         for name, value in given.items():
-            field, read = self._fields[name]
+            field, read, check = self._fields[name]
             if value is None:
                 if not field.nullable:
                     problems.append(Invalid(field.name, "must not be null"))
                 values[field.name] = None
                 continue
             try:
-                values[field.name] = read(value)
+                found = values[field.name] = read(value)
             except Refusal as error:
                 problems.append(error)
                 continue
-            if reason := wrong(field, values[field.name]):
+            if reason := check(field, found):
                 problems.append(Invalid(field.name, reason))
         return values, problems
 

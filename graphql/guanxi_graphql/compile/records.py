@@ -13,11 +13,12 @@ from guanxi_core.journal import PAST
 from guanxi_core.json_rows import rows_in
 from guanxi_core.search import keeping
 from guanxi_core.system_tables import audit_table, outbox_table
+from guanxi_graphql.compile.binds import Getter, Variables
 from guanxi_graphql.compile.custom import VALUES, custom_change
 from guanxi_graphql.compile.scope import literal, money_text
 from guanxi_graphql.compile.selections import Selections
 from guanxi_graphql.execute.encoding import encode
-from guanxi_sdk import Model
+from guanxi_sdk import Model, Money
 from guanxi_sdk.info import FieldInfo
 
 
@@ -32,7 +33,7 @@ def audit_of(
     """The audit's entry about the row ``data``, which was ``old``."""
     binds = selections.binds
     if old is None:
-        changes: Any = binds.value(lambda v: _created(model, v[VALUES]), JSONB)
+        changes: Any = binds.value(_creation(model), JSONB)
         source = data
     else:
         names = list(written) or ["archived_at"]
@@ -55,14 +56,20 @@ def audit_of(
     )
 
 
-def _created(model: type[Model], given: Mapping[str, Any]) -> str:
-    changes = dict(_defaults(model))
-    for name, value in given.items():
-        if value is None:
-            changes.pop(name, None)
-        else:
-            changes[name] = [None, audit_value(value)]
-    return encode(changes).decode()
+def _creation(model: type[Model]) -> Getter:
+    """What the audit tells of a new row."""
+    defaults = _defaults(model)
+
+    def told(variables: Variables) -> str:
+        changes: dict[str, Any] = dict(defaults)
+        for name, value in variables[VALUES].items():
+            if value is None:
+                changes.pop(name, None)
+            else:  # all but money is JSON as it is
+                changes[name] = (None, audit_value(value) if type(value) is Money else value)
+        return encode(changes).decode()
+
+    return told
 
 
 @lru_cache(512)

@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from guanxi_core.audit import action_of
 from guanxi_core.editions import Edition
-from guanxi_graphql.compile.arguments import Leaf, Tree
-from guanxi_graphql.compile.binds import Statement, spelled_id
+from guanxi_graphql.compile.arguments import Leaf, Tree, reading
+from guanxi_graphql.compile.binds import Getter, Statement, spelled_id
 from guanxi_graphql.compile.custom import VALUES, custom_of
 from guanxi_graphql.compile.filters import _TYPES
 from guanxi_graphql.compile.inputs import InputReader
@@ -22,7 +22,7 @@ from guanxi_graphql.compile.scope import Scope, as_text, literal
 from guanxi_graphql.compile.selections import Columns, Selections, Withheld
 from guanxi_graphql.execute.encoding import encode
 from guanxi_graphql.schema.bindings import Stored, ToOne, Write
-from guanxi_sdk import Confidentiality, Model
+from guanxi_sdk import Confidentiality, Model, Refusal
 from guanxi_sdk._docs import camel, snake
 from guanxi_sdk.info import FieldInfo, ReferenceInfo
 
@@ -40,10 +40,11 @@ class WritePlan:
 
     binding: Write
     event: str
-    asked: bool  # whether a plugin may refuse the values
+    asked: tuple[str, ...] | None  # attributes about which a plugin is asked; None: none asks
     statement: Statement
     reader: InputReader | None
-    input: Tree | None
+    input: Getter
+    forbidden: tuple[Refusal, ...]  # attributes of the input that the caller may not even read
     payload: bool
     withheld: tuple[Withheld, ...]
     secrets: tuple[str, ...]
@@ -62,6 +63,7 @@ def compile_write(
     arguments = selections.arguments("Mutation", nodes[0])
     given = arguments.get("input")
     edition = selections.schema.edition
+    asking = edition.hooks["write_errors"].concerns(model)
     reader = InputReader(edition, model, verb) if verb in ("create", "update") else None
     attributes = reader.attributes(given) if reader and isinstance(given, dict) else []
     written = [name for name in attributes if name in model.info.fields]
@@ -93,47 +95,61 @@ def compile_write(
     if verb in ("archive", "restore"):
         data = _with_same(selections, verb, arguments, data, old)
     body: Any = sa.null()
+    source = data
     payload = _answerable(selections, model, f"{verb.capitalize()}{model.info.name}Payload", nodes)
     if payload:
         scope = Scope(model, data, selections.policies)
         columns = _payload(selections, scope, verb, key, nodes)
-        answer = sa.select(in_bytes(object_of(columns).expression)).select_from(scope.from_())
-        body = answer.scalar_subquery()
+        body, source = in_bytes(object_of(columns).expression), scope.from_()
     outcome = (sa.null(), sa.true()) if checks is None else (checks.missing, checks.allowed)
+    told = [as_text(data.c.id), body]
+    certain = verb == "create" and checks is None  # only a stale stamp keeps it from being written
+    if not certain:
+        told = [sa.select(one).select_from(source).scalar_subquery() for one in told]
     statement = sa.select(
         found.label("found"), outcome[0].label("missing"), outcome[1].label("allowed"),
-        sa.select(as_text(data.c.id)).scalar_subquery().label("id"), body.label("body"),
+        told[0].label("id"), told[1].label("body"),
     )  # fmt: skip
-    statement = statement.add_cte(audit.cte("audit"), outbox.cte("outbox"), *beside)
-    if condition is not None:
+    if certain:
+        statement = statement.select_from(source)
+    elif condition is not None:
         statement = statement.where(condition)
+    statement = statement.add_cte(audit.cte("audit"), outbox.cte("outbox"), *beside)
     return WritePlan(
-        binding, event, edition.hooks["write_errors"].concerns(model),
-        selections.statement(statement), reader, given, payload,
-        tuple(selections.withheld), tuple(selections.policies.secrets),
+        binding, event, tuple(written) if asking else None, selections.statement(statement),
+        reader, reading(nodes[0], "input", given), _forbidden(selections, model, attributes),
+        payload, tuple(selections.withheld), tuple(selections.policies.secrets),
     )  # fmt: skip
+
+
+def _forbidden(
+    selections: Selections, model: type[Model], attributes: Sequence[str]
+) -> tuple[Refusal, ...]:
+    """Nobody writes what they may not read."""
+    rights, fields = selections.policies.rights, selections.schema.edition.written(model)
+    return tuple(
+        Refusal(name, f"needs the clearance {level.name}", code="FORBIDDEN")
+        for name in attributes
+        if (level := fields[name].confidentiality) > Confidentiality.INTERNAL
+        and not rights.scopes(model.info.write, level)
+    )
 
 
 def _bound(selections: Selections, field: FieldInfo) -> dict[str, Any]:
     """Columns and bound values of one attribute."""
-    name = field.name
-
-    def value(read: Any, type_: Any) -> Any:
-        return selections.binds.value(
-            lambda v: None if v[VALUES][name] is None else read(v[VALUES][name]), type_
-        )
-
+    name, value = field.name, selections.binds.value
     if field.kind == "money":
         minor, currency = field.columns
         return {
-            minor: value(lambda money: money.minor, sa.BigInteger),
-            currency: value(lambda money: money.currency, sa.Text),
+            minor: value(_part(name, "minor"), sa.BigInteger),
+            currency: value(_part(name, "currency"), sa.Text),
         }
-    if field.kind == "choice":
-        return {name: value(lambda choice: choice.value, sa.Text)}
-    if field.kind == "texts":
-        return {name: value(list, ARRAY(sa.Text))}
-    return {name: value(lambda plain: plain, _TYPES[field.kind])}
+    type_ = ARRAY(sa.Text) if field.kind == "texts" else _TYPES[field.kind]
+    return {name: value(lambda v: v[VALUES][name], type_)}
+
+
+def _part(name: str, part: str) -> Getter:
+    return lambda v: None if (money := v[VALUES][name]) is None else getattr(money, part)
 
 
 def _row(selections: Selections, model: type[Model], written: Sequence[str], condition: Any) -> Any:

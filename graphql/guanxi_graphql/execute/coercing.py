@@ -54,22 +54,13 @@ class Coercion:
 
 def _coerce_of(type_: GraphQLInputType, known: dict[str, Coerce]) -> Coerce:
     if isinstance(type_, GraphQLNonNull):
-        return _some(_some_of(type_.of_type, known))
+        return _some_of(type_.of_type, known)
     some = _some_of(type_, known)
     return lambda value: None if value is None else some(value)
 
 
-def _some(coerce: Coerce) -> Coerce:
-    def required(value: Any) -> Any:
-        if value is None:
-            raise Unusual
-        return coerce(value)
-
-    return required
-
-
 def _some_of(type_: Any, known: dict[str, Coerce]) -> Coerce:
-    """How values of a type are coerced that are not null."""
+    """How values of a type are coerced that are not null; null is :class:`Unusual`."""
     if isinstance(type_, GraphQLList):
         item = _coerce_of(type_.of_type, known)
         return lambda value: [item(one) for one in _of(list, value)]
@@ -84,7 +75,13 @@ def _named(type_: Any, known: dict[str, Coerce]) -> Coerce:
         return _object(type_, known)
     if isinstance(type_, GraphQLEnumType):
         members = {name: member.value for name, member in type_.values.items()}
-        return lambda value: members[_of(str, value)]
+
+        def member_of(value: Any) -> Any:
+            if type(value) is not str:
+                raise Unusual
+            return members[value]
+
+        return member_of
     return _parsed(type_.parse_value)
 
 
@@ -94,7 +91,7 @@ def _object(type_: GraphQLInputObjectType, known: dict[str, Coerce]) -> Coerce:
     def coerce(value: Any) -> Any:
         if not fields:  # at the first value: nearly all input types hang together
             fields.update({n: _coerce_of(f.type, known) for n, f in type_.fields.items()})
-        if not needed <= _of(dict, value).keys():
+        if type(value) is not dict or not needed <= value.keys():
             raise Unusual
         if one_of and (len(value) != 1 or None in value.values()):
             raise Unusual
@@ -113,6 +110,8 @@ def _object(type_: GraphQLInputObjectType, known: dict[str, Coerce]) -> Coerce:
 
 def _parsed(parse: Coerce) -> Coerce:
     def coerce(value: Any) -> Any:
+        if value is None:
+            raise Unusual
         try:
             found = parse(value)
         except Exception as error:
@@ -131,7 +130,9 @@ def _of(kind: type, value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return _of(str, value)
+    if type(value) is not str:
+        raise Unusual
+    return value
 
 
 def _integer(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Hashable, Iterable
+from collections.abc import Coroutine, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
@@ -193,7 +193,8 @@ class Engine:
             parsed.answered = True
             if not mutations.begun:
                 await self._confirm(access)  # what was refused may be allowed since
-            await self._tell(request, document, mutations.secrets)
+            if mutations.secrets:
+                await self._tell(request, document, mutations.secrets)
             reply = _reply(body, mutations.errors, secret=True)
             return reply if once is None or once.ran else reply._replace(replayed=True)
         except Refusal as error:
@@ -337,7 +338,7 @@ class Engine:
         if not await self._fetch(statement.sql, statement.arguments({}, request), request):
             raise StaleAccess
 
-    async def _fetch(self, sql: str, arguments: list[Any], request: Request) -> Any:
+    async def _fetch(self, sql: str, arguments: Sequence[Any], request: Request) -> Any:
         pool, tenant = self._platform.pool, request.access.installation.tenant.id
         connection = pool.ready(tenant) or await pool.take(tenant)
         try:

@@ -54,7 +54,7 @@ class Following:
         document: Document,
         variables: Variables,
         request: Request,
-        fetch: Callable[[str, list[Any], Request], Any],
+        fetch: Callable[[str, Sequence[Any], Request], Any],
     ) -> None:
         self.request = request
         self._platform = platform
@@ -97,7 +97,7 @@ class Following:
         )  # fmt: skip
 
     def _splicer(self, context: Any) -> Splicer:
-        async def fetch(sql: str, arguments: list[Any]) -> Any:
+        async def fetch(sql: str, arguments: Sequence[Any]) -> Any:
             return await self._fetch(sql, arguments, self.request)
 
         return Splicer(self._schema, self._document, self._variables, self.request, context, fetch)

@@ -17,7 +17,6 @@ from guanxi_core.hooks import ask
 from guanxi_core.idempotency import StoredReply
 from guanxi_core.telemetry import traces
 from guanxi_core.telemetry.activity import CURRENT
-from guanxi_graphql.compile.arguments import plain
 from guanxi_graphql.compile.binds import Request, Variables
 from guanxi_graphql.compile.custom import VALUES
 from guanxi_graphql.compile.reads import Operation
@@ -41,7 +40,7 @@ from guanxi_graphql.execute.keyed import Keyed, errors_of, rows_of
 from guanxi_graphql.execute.payloads import Ids, Payload, ids_of, model_of, payload_name
 from guanxi_graphql.execute.splicing import Errors, Splicer
 from guanxi_graphql.schema.bindings import Ask, Schema, Write
-from guanxi_sdk import Confidentiality, Conflict, Forbidden, NotFound, Refusal, Unauthenticated
+from guanxi_sdk import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
 
 if TYPE_CHECKING:
     from guanxi_core.platform import Platform
@@ -176,11 +175,11 @@ class Mutations:
         plan = self._plan(key, nodes, binding)
         variables = self._variables
         values: dict[str, Any] = {}
-        if plan.reader is not None and plan.input is not None:
-            values, wrong = plan.reader.read(plain(plan.input, variables))
-            wrong = self._too_confidential(binding, values) or wrong
-            if plan.asked and not wrong:
-                wrong = self._vetoes(binding, values)
+        if plan.reader is not None:
+            values, wrong = plan.reader.read(plan.input(variables))
+            wrong = [*plan.forbidden] or wrong
+            if plan.asked is not None and not wrong:
+                wrong = self._vetoes(binding, {name: values[name] for name in plan.asked})
             if wrong:
                 return self._payload(nodes).refused(wrong)
             variables = {**variables, VALUES: values}
@@ -225,23 +224,11 @@ class Mutations:
         found: WritePlan = plan
         return found
 
-    def _too_confidential(self, binding: Write, values: dict[str, Any]) -> list[Refusal]:
-        """Nobody writes what they may not read."""
-        info = binding.model.info
-        fields = self._schema.edition.written(binding.model)
-        return [
-            Refusal(name, f"needs the clearance {level.name}", code="FORBIDDEN")
-            for name in values
-            if (level := fields[name].confidentiality) > Confidentiality.INTERNAL
-            and not self._rights.scopes(info.write, level)
-        ]
-
     def _vetoes(self, binding: Write, values: dict[str, Any]) -> list[Refusal]:
         installation = self._request.access.installation
-        own = {name: value for name, value in values.items() if name in binding.model.info.fields}
         found: list[Refusal] = ask(
             installation.edition, installation.plugins, "write_errors",
-            {"model": binding.model, "verb": binding.verb, "values": own},
+            {"model": binding.model, "verb": binding.verb, "values": values},
             breakers=self._platform.breakers.of(installation.tenant),
         )  # fmt: skip
         return found
@@ -364,7 +351,7 @@ class Mutations:
         )  # fmt: skip
 
     def _splicer(self, ctx: Any) -> Splicer:
-        async def fetch(sql: str, arguments: list[Any]) -> Any:
+        async def fetch(sql: str, arguments: Sequence[Any]) -> Any:
             connection = await ctx.raw()
             return await connection.fetchval(sql, *arguments)
 

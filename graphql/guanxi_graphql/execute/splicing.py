@@ -23,7 +23,7 @@ from guanxi_graphql.execute.errors import failed, located, refusal, withheld
 from guanxi_graphql.schema.bindings import Ask, Batch, Schema
 from guanxi_sdk import Forbidden, Model, Refusal
 
-Fetch = Callable[[str, list[Any]], Awaitable[Any]]
+Fetch = Callable[[str, Sequence[Any]], Awaitable[Any]]
 Errors = list[dict[str, Any]]
 
 _HOLE = re.compile(rb'\{"#([0-9]+)":(.*?),"#":0\}', re.DOTALL)

@@ -112,7 +112,7 @@ async def export(
         total = await connection.fetchval(plan.count.sql, *arguments)
         await _record(platform, origin, schema, prepared, wanted, total)
 
-        async def fetch(sql: str, arguments: list[Any]) -> Any:
+        async def fetch(sql: str, arguments: Sequence[Any]) -> Any:
             return await connection.fetchval(sql, *arguments)
 
         splicer = Splicer(schema, prepared.document, prepared.variables, request, context, fetch)
