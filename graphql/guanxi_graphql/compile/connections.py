@@ -86,6 +86,7 @@ class Connection:
         if self.backward and "first" in arguments:
             raise Invalid("last", "cannot be combined with `first`: ask for one end of the list.")
         self._tag = ""
+        self._one_more = False  # whether the rows hold one more than the page
         self._pages: list[Any] = []
         self._exported: list[str] = []  # what the sort keys are called in the rows
         text = arguments.get("search")
@@ -178,11 +179,14 @@ class Connection:
     def _first(
         self, statement: Any, conditions: list[Any], keys: list[_Key], one_more: bool
     ) -> Any:
+        self._one_more = one_more
         order = self._order(keys, [key.expression for key in keys], reverse=self.backward)
         return statement.where(*conditions).order_by(*order).limit(self._limit(one_more))
 
     def own(self, rows: Any) -> Any:
         """The page's own rows, without the one more."""
+        if not self._one_more:
+            return rows
         limited = self.ordered(sa.select(*rows.c), rows, reverse=self.backward)
         page = limited.limit(self.page_size()).subquery(self._selections.alias())
         self._pages.append(page)
@@ -190,7 +194,7 @@ class Connection:
 
     def narrow(self, rows: Any, met: Any) -> None:
         """Have columns left out that nothing reads; PostgreSQL would carry them along."""
-        sources = self._pages if isinstance(rows, sa.CTE) else [rows]
+        sources = self._pages or [rows]
         narrowed = [*self._pages, rows, *([] if met is None else [met])]
         self._selections.narrow(sources, narrowed, self._exported)
 
@@ -205,6 +209,11 @@ class Connection:
     def ordered(self, statement: Any, rows: Any, *, reverse: bool = False) -> Any:
         """``statement`` in the connection's order, by the rows' exported keys."""
         return statement.order_by(*self._order(self.keys, self.exported(rows), reverse=reverse))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the page begins where the list does."""
+        return not {"after", "before"} & self._arguments.keys()
 
     def page_size(self) -> Any:
         """The page size as a bound value."""

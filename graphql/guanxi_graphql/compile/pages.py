@@ -29,7 +29,7 @@ def page_of(
     type_name = f"{model.info.name}Connection"
     selected = selections.collect(type_name, [n.selection_set for n in nodes])
     names = {same[0].name.value for same in selected.values()}
-    rows = met = count = None
+    rows = met = count = number = None
     if names & {"edges", "pageInfo"}:
         info = [same for same in selected.values() if same[0].name.value == "pageInfo"]
         asked = {
@@ -41,7 +41,8 @@ def page_of(
         if "totalCount" in names and parent is None and not selections.apart:
             met = page.all().cte(selections.alias())
             count = count_of(met).cte(selections.alias())
-            statement = page.rows_of(met, one_more=more in asked)
+            number = number_of(count) if page.whole else None
+            statement = page.rows_of(met, one_more=more in asked and number is None)
         else:
             statement = page.rows(one_more=more in asked)
         rows = statement.cte(selections.alias()) if info else statement.subquery(selections.alias())
@@ -57,7 +58,7 @@ def page_of(
         elif name == "edges":
             columns.append((key, _edges(selections, page, model, rows, same, (*path, key))))
         else:
-            columns.append((key, _page_info(selections, page, rows, same, arguments)))
+            columns.append((key, _page_info(selections, page, rows, same, arguments, number)))
     ctes = [cte for cte in (met, count, rows) if isinstance(cte, sa.CTE)]
     if not ctes:
         return object_of(columns)
@@ -77,7 +78,7 @@ def _edges(
     nodes: list[FieldNode],
     path: "Path",
 ) -> Any:
-    source = page.own(rows) if isinstance(rows, sa.CTE) else rows
+    source = page.own(rows)
     scope = Scope(model, source, selections.policies)
     type_name = f"{model.info.name}Edge"
     columns: Columns = []
@@ -99,7 +100,9 @@ def _page_info(
     rows: Any,
     nodes: list[FieldNode],
     arguments: Mapping[str, Tree],
+    number: Any,
 ) -> Any:
+    """What is known about the page; of how many rows it is the first ones, if that is counted."""
     columns: Columns = []
     for key, same in selections.collect("PageInfo", [n.selection_set for n in nodes]).items():
         name = same[0].name.value
@@ -112,8 +115,9 @@ def _page_info(
             row = end.limit(sa.literal_column("1")).subquery(selections.alias())
             columns.append((key, sa.select(page.cursor(row)).scalar_subquery()))
         elif (name == "hasPreviousPage") is page.backward:
-            count = sa.select(sa.func.count() > page.page_size()).select_from(rows)
-            columns.append((key, count.scalar_subquery()))
+            if number is None:
+                number = sa.select(sa.func.count()).select_from(rows).scalar_subquery()
+            columns.append((key, number > page.page_size()))
         else:
             passed = "before" if page.backward else "after"
             columns.append((key, sa.true() if passed in arguments else sa.false()))
