@@ -216,6 +216,33 @@ async def test_only_a_few_statements_run_at_a_time(
     await pool.close()
 
 
+async def test_what_commits_is_not_one_of_the_few(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool_module, "_SLOW", 60)
+    few = pool_module._BRISK
+    pool = await TenantPool.open(scratch.app_url, size=few + 2)
+    async with asyncio.timeout(5):
+        writing = [await pool.take(A, commits=True) for _ in range(2)]
+        reading = [await pool.take(A) for _ in range(few)]
+    waiter = asyncio.create_task(pool.take(A, commits=True))
+    await asyncio.sleep(0.05)
+    assert not waiter.done()  # these are all there are
+    pool.give(writing.pop())
+    connection = await asyncio.wait_for(waiter, 5)
+    pool.give(reading.pop())
+    assert pool.ready(A, commits=True) is not None  # and may be all that commit
+    pool.give(connection)
+    reading.append(await asyncio.wait_for(pool.take(A), 5))
+    late = asyncio.create_task(pool.take(A))
+    await asyncio.sleep(0.05)
+    assert not late.done()  # what committed, and came back, leaves no room for another read
+    pool.give(reading.pop())
+    pool.give(await asyncio.wait_for(late, 5))
+    assert pool._room == few + 2  # two that write are still lent
+    await pool.close(timeout=0.1)
+
+
 async def test_places_of_broken_connections_are_given_once(scratch: Scratch):
     size = pool_module._BRISK
     pool = await TenantPool.open(scratch.app_url, size=size)

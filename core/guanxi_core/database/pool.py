@@ -52,6 +52,7 @@ class _Waiter(NamedTuple):
     future: "asyncio.Future[TenantConnection | None]"
     tenant_id: object
     began: float
+    commits: bool
 
 
 class TenantPool:
@@ -60,7 +61,8 @@ class TenantPool:
     As long as statements take a moment each, a few are run at a time and the others wait here, not
     in PostgreSQL, where many at once keep a small machine's processors from their caches and take
     half as long again. Those that go on for longer do not count as one of the few, so that nobody
-    waits behind them.
+    waits behind them; nor do those that commit, which wait for the disk, and the more of them wait
+    together, the fewer times it has to write.
 
     ::
 
@@ -146,25 +148,27 @@ class TenantPool:
         finally:
             self.give(connection)
 
-    def ready(self, tenant_id: UUID) -> Any:
+    def ready(self, tenant_id: UUID, *, commits: bool = False) -> Any:
         """Lend the connection that came back last, if it is set to ``tenant_id``; else None."""
         idle = self._idle
         if (
             idle
-            and self._count - len(idle) < self._room
+            and (commits or self._count - len(idle) < self._room)
             and idle[-1].tenant == tenant_id
             and not idle[-1].is_closed()
         ):
             connection = idle.pop()
-            connection.lent = True
-            connection.since = time.perf_counter()
+            self._lend(connection, commits)
             return connection
         return None
 
-    async def take(self, tenant_id: UUID | None) -> Any:
-        """Lend a connection set to ``tenant_id``, or to no tenant for None."""
+    async def take(self, tenant_id: UUID | None, *, commits: bool = False) -> Any:
+        """Lend a connection set to ``tenant_id``, or to no tenant for None.
+
+        ``commits`` says that its statement writes.
+        """
         while True:
-            connection = await self._obtain(tenant_id)
+            connection = await self._obtain(tenant_id, commits)
             if connection.tenant == tenant_id:
                 return connection
             connection.tenant = _UNKNOWN
@@ -237,7 +241,7 @@ class TenantPool:
             for connection in self._all:
                 connection.terminate()
 
-    def _pick(self, tenant_id: object) -> TenantConnection | None:
+    def _pick(self, tenant_id: object, commits: bool) -> TenantConnection | None:
         """An idle connection, one that is set to the tenant already if there is any."""
         idle = self._idle
         while idle:
@@ -247,26 +251,25 @@ class TenantPool:
             else:
                 position = len(idle) - 1
             connection = idle.pop(position)
-            connection.lent = True
-            connection.since = time.perf_counter()
+            self._lend(connection, commits)
             if not connection.is_closed():
                 return connection
             self._drop(connection)  # its place is for who asks here
             self._count -= 1
         return None
 
-    async def _obtain(self, tenant_id: object) -> TenantConnection:
+    async def _obtain(self, tenant_id: object, commits: bool = False) -> TenantConnection:
         """An idle or new connection while there is room, else the next that comes back."""
         if self._closed:
             raise DatabaseUnavailable("the connection pool is closed.")
-        if self._has_room():
-            if connection := self._pick(tenant_id):
+        if self._has_room(commits):
+            if connection := self._pick(tenant_id, commits):
                 return connection
             self._count += 1
-            return await self._connect()
+            return await self._connect(commits)
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
-        waiter = _Waiter(loop.create_future(), tenant_id, began)
+        waiter = _Waiter(loop.create_future(), tenant_id, began, commits)
         self._waiters.append(waiter)
         if not self._looking:
             self._looking = True
@@ -282,14 +285,14 @@ class TenantPool:
                 self._waiters.remove(waiter)
             raise
         metrics.POOL_WAITS.observe(time.perf_counter() - began, "served")
-        return found if found is not None else await self._connect()
+        return found if found is not None else await self._connect(commits)
 
     def _look(self) -> None:
         """While somebody waits: make room beside slow connections, and end patience."""
         now = time.perf_counter()
         for connection in self._all:
-            if connection.lent and not connection.slow and now - connection.since >= _SLOW:
-                connection.slow = True
+            if connection.lent and not connection.apart and now - connection.since >= _SLOW:
+                connection.apart = True
                 self._room += 1
         self._serve()
         while self._waiters and now - self._waiters[0].began >= self._patience:
@@ -307,15 +310,15 @@ class TenantPool:
 
     def _serve(self) -> None:
         """Lend to who waits longest while there is room."""
-        while self._waiters and self._has_room():
+        while self._waiters and self._has_room(self._waiters[0].commits):
             waiter = self._waiters.popleft()
             if not waiter.future.done():
-                connection = self._pick(waiter.tenant_id)
+                connection = self._pick(waiter.tenant_id, waiter.commits)
                 if connection is None:
                     self._count += 1
                 waiter.future.set_result(connection)
 
-    async def _connect(self) -> TenantConnection:
+    async def _connect(self, commits: bool) -> TenantConnection:
         """Fill a place that was counted already."""
         try:
             connection: TenantConnection = await connect(
@@ -325,6 +328,7 @@ class TenantPool:
             self._vacate()
             raise
         self._all.add(connection)
+        self._lend(connection, commits)
         return connection
 
     def _pass_on(self, connection: TenantConnection | None) -> None:
@@ -351,22 +355,31 @@ class TenantPool:
         if (
             waiter.tenant_id != connection.tenant
             or waiter.future.done()
-            or self._count - len(self._idle) > min(self._room, self.size)
+            or self._count - len(self._idle) > self._most(waiter.commits)
         ):
             return False
         self._waiters.popleft()
-        connection.lent = True
-        connection.since = time.perf_counter()
+        self._lend(connection, waiter.commits)
         waiter.future.set_result(connection)
         return True
 
-    def _has_room(self) -> bool:
-        return self._count - len(self._idle) < min(self._room, self.size)
+    def _has_room(self, commits: bool) -> bool:
+        return self._count - len(self._idle) < self._most(commits)
+
+    def _most(self, commits: bool) -> int:
+        """How many may be lent."""
+        return self.size if commits else min(self._room, self.size)
+
+    def _lend(self, connection: TenantConnection, commits: bool) -> None:
+        connection.lent = True
+        connection.since = time.perf_counter()
+        connection.apart = commits
+        self._room += commits
 
     def _is_back(self, connection: TenantConnection) -> None:
         connection.lent = False
-        if connection.slow:
-            connection.slow = False
+        if connection.apart:
+            connection.apart = False
             self._room -= 1
 
     def _drop(self, connection: TenantConnection) -> None:
