@@ -102,11 +102,10 @@ class TenantConnection(GuanxiConnection):
             statement = await self._keep(query)
         else:
             self._plans.move_to_end(query)
+        protocol: Any = self._protocol
         began = time.perf_counter()
         try:
-            rows, _, _ = await self._protocol.bind_execute(
-                statement._state, arguments, "", 1, True, None
-            )
+            rows, _, _ = await protocol.bind_execute(statement._state, arguments, "", 1, True, None)
         finally:
             count(began)
         return rows[0] if rows else None
