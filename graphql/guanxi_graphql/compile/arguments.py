@@ -82,16 +82,17 @@ def reading(node: FieldNode, name: str, tree: Tree | None) -> Getter:
 
 def form(value: Any, *, exact: bool = False) -> Any:
     """What of a variable's value changes the SQL: a hashable part of the plan's key."""
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return ""
-    if value is None or isinstance(value, bool):
+    if value is None or kind is bool:
         return value
-    if isinstance(value, dict):
+    if kind is dict:
         return tuple([(name, form(item, exact=exact)) for name, item in value.items()])
     if exact and isinstance(value, Enum):
         return value.value
-    if isinstance(value, list) and value and (exact or isinstance(value[0], dict)):
-        return tuple(form(item, exact=exact) for item in value)
+    if kind is list and value and (exact or type(value[0]) is dict):
+        return tuple([form(item, exact=exact) for item in value])
     return ""
 
 

@@ -7,7 +7,7 @@ from guanxi_core.checks import Check, check_of
 from guanxi_core.editions import Edition
 from guanxi_graphql.compile.binds import decode_id
 from guanxi_graphql.compile.scope import minor_units
-from guanxi_sdk import Choice, Invalid, Model, Money, NotFound, Refusal
+from guanxi_sdk import Invalid, Model, Money, NotFound, Refusal
 from guanxi_sdk._docs import camel
 from guanxi_sdk.info import FieldInfo, Verb
 
@@ -63,8 +63,8 @@ def _reader(field: FieldInfo, target: type[Model] | None) -> Callable[[Any], Any
 
         return reference
     if field.kind == "choice":
-        choice: type[Choice] = field.python
-        return lambda value: choice(getattr(value, "value", value))
+        members: dict[Any, Any] = dict(field.python._value2member_map_)
+        return lambda value: members[getattr(value, "_value_", value)]
     if field.kind == "money":
 
         def money(value: Any) -> Money:
