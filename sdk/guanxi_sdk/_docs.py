@@ -37,6 +37,8 @@ def attribute_docs(cls: type) -> dict[str, str]:
     """Descriptions of the attributes of ``cls``, its bases' included, by attribute name."""
     docs: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
+        if not inspect.get_annotations(owner):
+            continue  # nothing to describe, in modules that may be long
         module = inspect.getmodule(owner)
         node = _classes(module).get(owner.__qualname__) if module else None
         if node is None:
