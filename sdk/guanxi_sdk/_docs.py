@@ -60,6 +60,7 @@ def words(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").strip().lower()
 
 
+@lru_cache(4_096)
 def snake(name: str) -> str:
     """``CustomerTier`` as ``customer_tier``."""
     return words(name).replace(" ", "_")
