@@ -124,6 +124,10 @@ class PlanBinds:
         for element in each_of(statement):
             if isinstance(element, sa.Select):
                 unmark(element)
+        return self.unmarked(statement)
+
+    def unmarked(self, statement: Any) -> "Statement":
+        """Compile what holds no mark of the ORM any more."""
         compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         constants = compiled.params
         getters = tuple(
@@ -182,6 +186,10 @@ class Statement:
         return [getter(variables, request) for getter in self.getters]
 
 
+#: What most elements are, with nothing in them.
+_LEAVES = (sa.ColumnClause, sa.BindParameter)
+
+
 def each_of(*expressions: Any) -> Iterator[Any]:
     """The expressions and all that is in them, each once."""
     seen: set[int] = set()
@@ -191,7 +199,8 @@ def each_of(*expressions: Any) -> Iterator[Any]:
         if id(element) not in seen:
             seen.add(id(element))
             yield element
-            waiting.extend(element.get_children())
+            if not isinstance(element, _LEAVES):
+                waiting.extend(element.get_children())
 
 
 def _constant(value: Any) -> Callable[[Variables, Request], Any]:
