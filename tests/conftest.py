@@ -19,6 +19,9 @@ __all__ = ["served"]
 
 def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(100_000, 50, 50)  # schemas and plans make many objects, which mostly stay
+    # Else each of the many processes that tests start would compile all of guanxi anew.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if not hasattr(config, "workerinput"):  # pytest-xdist's workers share their parent's folder
         config.stash[_HOME] = scratch.make_home()
 
@@ -43,7 +46,7 @@ async def databases() -> AsyncIterator[scratch.Databases]:
         return
     from guanxi_core.database.embedded import EmbeddedServer
 
-    with EmbeddedServer(Path(os.environ[scratch.HOME]), fast=True) as server:
+    with EmbeddedServer(Path(os.environ[scratch.HOME], "home"), fast=True) as server:
         made = scratch.Databases(
             lambda role, name: server.url("app" if role == scratch.APP else "owner", name),
             server.url("owner", "postgres"),
