@@ -1,17 +1,21 @@
 """Fixtures for all tests: throw-away databases."""
 
 import gc
+import logging
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import databases as scratch
+from guanxi_core.telemetry import logs
 from served import served
 
 __all__ = ["served"]
@@ -33,6 +37,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 _HOME = pytest.StashKey[Path]()
+
+
+@pytest.fixture(autouse=True)
+def _put_back() -> Iterator[None]:
+    """Commands have all that their process logs written to stderr: this process is no such one."""
+    root = logging.getLogger()
+    loggers = [logging.getLogger(name) for name in ("", *logs._OURS, *logs.GRANIAN["loggers"])]
+    levels, hooks = [logger.level for logger in loggers], (sys.excepthook, threading.excepthook)
+    yield
+    root.handlers = [one for one in root.handlers if not isinstance(one, logs._Stderr)]
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    sys.excepthook, threading.excepthook = hooks
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
