@@ -4,7 +4,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving import Running, home_of, run, serving
+from commanding import commanding
+from serving import Running, home_of, serving
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no embedded server on Windows"),
@@ -35,11 +36,6 @@ class Site:
     running: Running
     tenants: dict[str, httpx.Client]
 
-    def cli(self, *arguments: str) -> str:
-        done = run(self.home, *arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
@@ -51,6 +47,24 @@ def site() -> Iterator[Site]:
             for name, token in tokens.items()
         }
         yield Site(home, running, tenants)
+
+
+@pytest.fixture
+def cli(
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> Callable[..., str]:
+    """``cli("tenant", "list")`` on the site, beside its server."""
+    guanxi = commanding(tmp_path, monkeypatch, capfdbinary, home=site.home)
+
+    def run(*arguments: str) -> str:
+        done = guanxi(*arguments)
+        assert done.status == 0, done.err
+        return done.out.strip()
+
+    return run
 
 
 def client_of(running: Running, token: str, *, connections_kept: int) -> httpx.Client:
@@ -128,16 +142,18 @@ class Load:
             time.sleep(0.01)
 
 
-def test_tiers_come_and_go_for_one_tenant_while_the_server_answers(site: Site) -> None:
+def test_tiers_come_and_go_for_one_tenant_while_the_server_answers(
+    site: Site, cli: Callable[..., str]
+) -> None:
     shown = {name: has_tier(ask(tenant, TIER)) for name, tenant in site.tenants.items()}
     assert shown == {"full": True, "late": False, "never": False}
 
     with Load(site) as load:
         load.more()
-        site.cli("enable", "tiers", "--tenant", "late")
+        cli("enable", "tiers", "--tenant", "late")
         enabled = [has_tier(ask(site.tenants["late"], TIER)) for _ in range(20)]
         load.more()
-        site.cli("disable", "tiers", "--tenant", "late")
+        cli("disable", "tiers", "--tenant", "late")
         disabled = [has_tier(ask(site.tenants["late"], TIER)) for _ in range(20)]
         load.more()
 
@@ -153,13 +169,15 @@ def test_tiers_come_and_go_for_one_tenant_while_the_server_answers(site: Site) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which worker has a connection")
-def test_a_revoked_token_ends_at_the_next_request_on_every_worker(site: Site) -> None:
-    token = site.cli("token", "create", "--tenant", "full", "--label", "short")
-    listed = json.loads(site.cli("token", "list", "--tenant", "full", "--json"))
+def test_a_revoked_token_ends_at_the_next_request_on_every_worker(
+    site: Site, cli: Callable[..., str]
+) -> None:
+    token = cli("token", "create", "--tenant", "full", "--label", "short")
+    listed = json.loads(cli("token", "list", "--tenant", "full", "--json"))
     (number,) = [entry["id"] for entry in listed if entry["label"] == "short"]
     with ExitStack() as stack:
         by_worker = connections(site.running, token, stack)
-        site.cli("token", "revoke", number, "--tenant", "full")
+        cli("token", "revoke", number, "--tenant", "full")
         for client in by_worker.values():
             assert ask(client, TIER).status_code == 401
     assert ask(site.tenants["full"], TIER).status_code == 200  # the tenant's other token
