@@ -31,8 +31,9 @@ def commanding(
     monkeypatch: pytest.MonkeyPatch,
     captured: pytest.CaptureFixture[bytes],
     url: str | None = None,
+    home: Path | None = None,
 ) -> Guanxi:
-    """``guanxi("tenant", "list")`` in ``folder``, on the database at ``url`` if there is one.
+    """``guanxi("tenant", "list")`` in ``folder``, on the database at ``url`` or in a ``home``.
 
     ``typed`` is what somebody answers. Captured as bytes, so that line ends stay what they are.
     """
@@ -41,6 +42,8 @@ def commanding(
         monkeypatch.delenv(variable, raising=False)
     if url is not None:
         monkeypatch.setenv("GUANXI_DATABASE_URL", url)
+    if home is not None:
+        monkeypatch.setenv("GUANXI_HOME", str(home))
 
     def call() -> int:
         with pytest.raises(SystemExit) as caught:

@@ -13,7 +13,7 @@ import asyncpg
 
 #: Address of a superuser of a server to use instead of the embedded one.
 VARIABLE: Final = "GUANXI_TEST_DATABASE_URL"
-#: Where the embedded server of one test run keeps its data; all processes of the run share it.
+#: The folder of one test run, which all its processes share.
 HOME: Final = "GUANXI_TEST_HOME"
 OWNER, APP = "guanxi_owner", "guanxi_app"
 
@@ -106,8 +106,9 @@ def on_server(url: str) -> Databases:
 
 
 def make_home() -> Path:
-    """A folder for the embedded server, announced to the processes of this run."""
+    """A folder for what a run shares, announced to its processes."""
     home = Path(tempfile.mkdtemp(prefix="guanxi-tests-"))
+    home.chmod(0o711)  # for the account that root's server runs under
     os.environ[HOME] = str(home)
     return home
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import install, new_home, run
+from serving import home_of, install
 
 TENANT = "acme"
 #: Installed in the home and switched on, beside the customers.
@@ -46,10 +46,5 @@ class Home:
 @pytest.fixture(scope="session")
 def home() -> Iterator[Home]:
     """A home of the tenant ``acme`` with customers; tests that use it are of one xdist group."""
-    with new_home() as path:
-        plugins = install(path.parent, "greeter", "Greeter", GREETER)
-        chosen = ("--enable", "customers", "--enable", "greeter")
-        made = run(path, "tenant", "create", TENANT, *chosen, PYTHONPATH=plugins)
-        assert made.returncode == 0, made.stderr
-        token = run(path, "token", "create", "--tenant", TENANT).stdout.strip()
-        yield Home(path, plugins, token)
+    with home_of({TENANT: ("customers", "greeter")}) as (path, tokens):
+        yield Home(path, install(path.parent, "greeter", "Greeter", GREETER), tokens[TENANT])

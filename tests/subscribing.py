@@ -165,7 +165,7 @@ async def streaming(
     headers = {"authorization": f"Bearer {token}", "accept": "text/event-stream"}
     body = {"query": query, "variables": variables or {}}
     async with (
-        httpx.AsyncClient(timeout=30) as client,
+        httpx.AsyncClient(timeout=30, verify=False) as client,
         client.stream("POST", f"{url}/graphql", json=body, headers=headers) as response,
     ):
         yield Events(response)

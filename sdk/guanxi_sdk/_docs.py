@@ -37,6 +37,8 @@ def attribute_docs(cls: type) -> dict[str, str]:
     """Descriptions of the attributes of ``cls``, its bases' included, by attribute name."""
     docs: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
+        if not inspect.get_annotations(owner):
+            continue  # nothing to describe, in modules that may be long
         module = inspect.getmodule(owner)
         node = _classes(module).get(owner.__qualname__) if module else None
         if node is None:
@@ -58,6 +60,7 @@ def words(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").strip().lower()
 
 
+@lru_cache(4_096)
 def snake(name: str) -> str:
     """``CustomerTier`` as ``customer_tier``."""
     return words(name).replace(" ", "_")

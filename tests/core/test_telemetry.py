@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,22 +74,10 @@ def test_what_goes_by_a_secrets_name_is_hidden(key: str) -> None:
 
 
 @pytest.fixture
-def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Lines on stderr, under logs as `serve` has them; everything is put back afterwards."""
-    root = logging.getLogger()
-    names = ("", *logs._OURS, *logs.GRANIAN["loggers"])
-    kept = [(logging.getLogger(n), logging.getLogger(n).level) for n in names]
-    handlers, hook = root.handlers, sys.excepthook
-    before = structlog.get_config() if structlog.is_configured() else None
+def written(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
+    """Lines on stderr, under logs as `serve` has them."""
     logs.configure()
-    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    root.handlers, sys.excepthook = handlers, hook
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-    if before is not None:
-        structlog.configure(**before)
-    for logger, level in kept:
-        logger.setLevel(level)
+    return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
 def test_each_line_is_an_object_with_the_same_beginning(written: Any) -> None:

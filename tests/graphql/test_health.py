@@ -162,7 +162,7 @@ async def test_a_worker_whose_loop_stands_still_says_so(monkeypatch: pytest.Monk
     def look() -> None:
         for path in ("/health/live", "/health/ready", "/metrics"):
             url = f"http://127.0.0.1:{port}{path}"
-            found.append(httpx.get(url, headers=SEEN, timeout=10).status_code)
+            found.append(httpx.get(url, headers=SEEN, timeout=10, verify=False).status_code)
 
     with answering(application, "127.0.0.1", port):
         looking = threading.Thread(target=look)

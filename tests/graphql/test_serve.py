@@ -15,6 +15,7 @@ import httpx
 import pytest
 from graphql import build_schema
 
+from commanding import Guanxi, commanding
 from guanxi_core.discovery import discover
 from guanxi_core.editions import compose
 from guanxi_graphql.commands import QUERIES
@@ -27,6 +28,7 @@ from serving import (
     Running,
     environment,
     free_port,
+    home_of,
     new_home,
     postmaster,
     processes_of,
@@ -50,12 +52,19 @@ def empty_home() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def tenant() -> Iterator[tuple[Path, str]]:
     """A home with the tenant acme, and a token for it."""
-    with new_home() as home:
-        made = run(home, "tenant", "create", "acme")
-        assert made.returncode == 0, made.stderr
-        token = run(home, "token", "create", "--tenant", "acme")
-        assert token.returncode == 0, token.stderr
-        yield home, token.stdout.strip()
+    with home_of({"acme": ()}) as (home, tokens):
+        yield home, tokens["acme"]
+
+
+@pytest.fixture
+def guanxi(
+    tenant: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> Guanxi:
+    """The command in this process, on the tenant's home."""
+    return commanding(tmp_path, monkeypatch, capfdbinary, home=tenant[0])
 
 
 def test_it_serves_and_leaves_nothing_behind(tenant: tuple[Path, str]) -> None:
@@ -65,7 +74,7 @@ def test_it_serves_and_leaves_nothing_behind(tenant: tuple[Path, str]) -> None:
         assert answer.json() == {"data": {"tenant": {"name": "acme"}}}
         wrong = Running(running.process, running.url, "gx_" + "x" * 43, running.log)
         assert wrong.ask().status_code == 401
-        ready = httpx.get(f"{running.url}/health/ready")
+        ready = httpx.get(f"{running.url}/health/ready", verify=False)
         assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
         assert run(home, "tenant", "list").returncode == 0  # beside the server, in the same home
         assert processes_of(home)
@@ -74,15 +83,15 @@ def test_it_serves_and_leaves_nothing_behind(tenant: tuple[Path, str]) -> None:
     assert "Traceback" not in running.log.read_text()
 
 
-def test_a_revoked_token_ends_at_the_next_request(tenant: tuple[Path, str]) -> None:
+def test_a_revoked_token_ends_at_the_next_request(tenant: tuple[Path, str], guanxi: Guanxi) -> None:
     home, _ = tenant
-    token = run(home, "token", "create", "--tenant", "acme", "--label", "short").stdout.strip()
+    token = guanxi("token", "create", "--tenant", "acme", "--label", "short").out.strip()
     with serving(home, token) as running:
         assert running.ask().status_code == 200
-        listed = json.loads(run(home, "token", "list", "--tenant", "acme", "--json").stdout)
+        listed = json.loads(guanxi("token", "list", "--tenant", "acme", "--json").out)
         (number,) = [entry["id"] for entry in listed if entry["label"] == "short"]
-        revoked = run(home, "token", "revoke", number, "--tenant", "acme")
-        assert revoked.returncode == 0, revoked.stderr
+        revoked = guanxi("token", "revoke", number, "--tenant", "acme")
+        assert revoked.status == 0, revoked.err
         assert running.ask().status_code == 401
 
 
@@ -216,16 +225,15 @@ except RuntimeError:
     assert "gx_s" not in logged.stderr
 
 
-def test_schema_prints_what_the_tenant_can_ask(tenant: tuple[Path, str]) -> None:
-    home, _ = tenant
-    printed = run(home, "schema", "--tenant", "acme")
-    assert printed.returncode == 0, printed.stderr
-    assert build_schema(printed.stdout).query_type is not None
-    assert printed.stdout.endswith("}\n")
-    missing = run(home, "schema", "--tenant", "nobody")
-    assert (missing.returncode, missing.stdout) == (1, "")
-    assert missing.stderr.startswith("guanxi: tenant 'nobody' does not exist")
-    assert missing.stderr.count("\n") == 1
+def test_schema_prints_what_the_tenant_can_ask(guanxi: Guanxi) -> None:
+    printed = guanxi("schema", "--tenant", "acme")
+    assert printed.status == 0, printed.err
+    assert build_schema(printed.out).query_type is not None
+    assert printed.out.endswith("}\n")
+    missing = guanxi("schema", "--tenant", "nobody")
+    assert (missing.status, missing.out) == (1, "")
+    assert missing.err.startswith("guanxi: tenant 'nobody' does not exist")
+    assert missing.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("title", QUERIES)

@@ -280,7 +280,7 @@ async def test_a_mutation_over_a_stream_is_done_once(served: Served) -> None:
         "authorization": f"Bearer {served.token}", "accept": "text/event-stream",
         "idempotency-key": "a-stream-that-broke",
     }  # fmt: skip
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         for _ in range(2):
             reply = await client.post(
                 f"{served.url}/graphql", json={"query": create}, headers=headers
@@ -301,7 +301,7 @@ async def test_who_is_refused_is_known_to_be_somebody_still(served: Served) -> N
          '{ totalCount } }', {}),
         (CHANGES, {"accept": "text/event-stream"}),
     ]  # fmt: skip
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, verify=False) as client:
 
         async def codes(query: str, more: dict[str, str]) -> list[str]:
             reply = await client.post(f"{served.url}/graphql", json={"query": query}, headers=more)
@@ -317,7 +317,7 @@ async def test_who_is_refused_is_known_to_be_somebody_still(served: Served) -> N
 
 async def test_plain_requests_cannot_subscribe(served: Served) -> None:
     headers = {"authorization": f"Bearer {served.token}"}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         reply = await client.post(f"{served.url}/graphql", json={"query": CHANGES}, headers=headers)
         assert reply.json()["errors"][0]["extensions"]["code"] == "METHOD_NOT_ALLOWED"
         got = await client.get(

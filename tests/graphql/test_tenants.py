@@ -1,11 +1,10 @@
 """Tenants with different plugins on one running server, changed from outside while it answers."""
 
-import asyncio
 import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,14 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from guanxi_core.api_tokens import create_token
-from guanxi_core.config import Config
-from guanxi_core.database.server import Database, open_database
-from guanxi_core.discovery import discover
-from guanxi_core.migrations import ensure_migrated
-from guanxi_core.platform import Platform
-from guanxi_core.tenancy import create_tenant, set_plugin
-from serving import Running, new_home, run, serving
+from commanding import commanding
+from serving import Running, home_of, serving
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no embedded server on Windows"),
@@ -43,20 +36,11 @@ class Site:
     running: Running
     tenants: dict[str, httpx.Client]
 
-    def cli(self, *arguments: str) -> str:
-        done = run(self.home, *arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     with ExitStack() as stack:
-        home = stack.enter_context(new_home())
-        database = stack.enter_context(
-            open_database(Config.load({"GUANXI_HOME": str(home)}, home.parent))
-        )
-        tokens = asyncio.run(make_tenants(database))
+        home, tokens = stack.enter_context(home_of(PLUGINS))
         running = stack.enter_context(serving(home, "", "--workers", "2"))
         tenants = {
             name: stack.enter_context(client_of(running, token, connections_kept=0))
@@ -65,17 +49,22 @@ def site() -> Iterator[Site]:
         yield Site(home, running, tenants)
 
 
-async def make_tenants(database: Database) -> dict[str, str]:
-    """A token of each tenant."""
-    registry = await ensure_migrated(database, discover())
-    tokens = {}
-    async with await Platform.open(database.app_url, registry=registry, pool_size=2) as platform:
-        for name, plugins in PLUGINS.items():
-            tenant = await create_tenant(platform.pool, name)
-            for plugin in plugins:
-                await set_plugin(platform.pool, tenant, plugin, True)
-            tokens[name] = await create_token(platform.pool, tenant, role="admin")
-    return tokens
+@pytest.fixture
+def cli(
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> Callable[..., str]:
+    """``cli("tenant", "list")`` on the site, beside its server."""
+    guanxi = commanding(tmp_path, monkeypatch, capfdbinary, home=site.home)
+
+    def run(*arguments: str) -> str:
+        done = guanxi(*arguments)
+        assert done.status == 0, done.err
+        return done.out.strip()
+
+    return run
 
 
 def client_of(running: Running, token: str, *, connections_kept: int) -> httpx.Client:
@@ -85,6 +74,7 @@ def client_of(running: Running, token: str, *, connections_kept: int) -> httpx.C
         headers={"authorization": f"Bearer {token}"},
         limits=httpx.Limits(max_keepalive_connections=connections_kept),
         timeout=10,
+        verify=False,
     )
 
 
@@ -152,16 +142,18 @@ class Load:
             time.sleep(0.01)
 
 
-def test_tiers_come_and_go_for_one_tenant_while_the_server_answers(site: Site) -> None:
+def test_tiers_come_and_go_for_one_tenant_while_the_server_answers(
+    site: Site, cli: Callable[..., str]
+) -> None:
     shown = {name: has_tier(ask(tenant, TIER)) for name, tenant in site.tenants.items()}
     assert shown == {"full": True, "late": False, "never": False}
 
     with Load(site) as load:
         load.more()
-        site.cli("enable", "tiers", "--tenant", "late")
+        cli("enable", "tiers", "--tenant", "late")
         enabled = [has_tier(ask(site.tenants["late"], TIER)) for _ in range(20)]
         load.more()
-        site.cli("disable", "tiers", "--tenant", "late")
+        cli("disable", "tiers", "--tenant", "late")
         disabled = [has_tier(ask(site.tenants["late"], TIER)) for _ in range(20)]
         load.more()
 
@@ -177,13 +169,15 @@ def test_tiers_come_and_go_for_one_tenant_while_the_server_answers(site: Site) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which worker has a connection")
-def test_a_revoked_token_ends_at_the_next_request_on_every_worker(site: Site) -> None:
-    token = site.cli("token", "create", "--tenant", "full", "--label", "short")
-    listed = json.loads(site.cli("token", "list", "--tenant", "full", "--json"))
+def test_a_revoked_token_ends_at_the_next_request_on_every_worker(
+    site: Site, cli: Callable[..., str]
+) -> None:
+    token = cli("token", "create", "--tenant", "full", "--label", "short")
+    listed = json.loads(cli("token", "list", "--tenant", "full", "--json"))
     (number,) = [entry["id"] for entry in listed if entry["label"] == "short"]
     with ExitStack() as stack:
         by_worker = connections(site.running, token, stack)
-        site.cli("token", "revoke", number, "--tenant", "full")
+        cli("token", "revoke", number, "--tenant", "full")
         for client in by_worker.values():
             assert ask(client, TIER).status_code == 401
     assert ask(site.tenants["full"], TIER).status_code == 200  # the tenant's other token

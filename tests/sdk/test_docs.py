@@ -93,11 +93,13 @@ def _interrupted() -> Iterator[None]:
 
     former = gc.get_threshold()
     gc.callbacks.append(give_way)
+    gc.freeze()  # what is there already need not be looked through each time
     gc.set_threshold(50)
     try:
         yield
     finally:
         gc.set_threshold(*former)
+        gc.unfreeze()
         gc.callbacks.remove(give_way)
 
 

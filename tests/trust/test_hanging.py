@@ -14,7 +14,7 @@ from figures import LONG, Figure
 from guanxi_core.database.pool import TenantPool
 from guanxi_core.heart import Heart
 from guanxi_core.tenancy import find_tenant
-from serving import GUANXI, environment, install, new_home, run, serving, wait_for
+from serving import GUANXI, environment, home_of, install, run, serving, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no embedded server on Windows")
 
@@ -52,27 +52,23 @@ def installed(tmp_path: Path) -> str:
 
 @pytest.mark.skipif(not LONG, reason="takes long: make trust")
 def test_a_worker_that_hangs_is_replaced(installed: str, figure: Figure) -> None:
-    with new_home() as home:
-        for command in (
-            ("tenant", "create", "acme"), ("enable", "hang", "--tenant", "acme"),
-        ):  # fmt: skip
-            done = run(home, *command, PYTHONPATH=installed)
-            assert done.returncode == 0, done.stderr
-        token = run(home, "token", "create", "--tenant", "acme").stdout.strip()
-        with serving(home, token, PYTHONPATH=installed, GUANXI_WATCHDOG="1") as running:
-            live = httpx.get(f"{running.url}/health/live").json()
-            assert live["status"] == "live"
-            assert live["longestPause"] >= 0
-            (before,) = running.workers()
-            with pytest.raises(httpx.TransportError):
-                running.ask("{ hang }")
-            wait_for(lambda: running.workers() not in ([], [before]))
-            wait_for(lambda: running.status("/health/ready") == 200)
-            assert running.ask().status_code == 200
-            (line,) = [x for x in running.log.read_text().splitlines() if "the worker hangs" in x]
-            assert "guanxi_hang.py" in line
-            assert "in hang" in line
-            assert running.stop() == 0
+    with (
+        home_of({"acme": ("hang",)}) as (home, tokens),
+        serving(home, tokens["acme"], PYTHONPATH=installed, GUANXI_WATCHDOG="1") as running,
+    ):
+        live = httpx.get(f"{running.url}/health/live", verify=False).json()
+        assert live["status"] == "live"
+        assert live["longestPause"] >= 0
+        (before,) = running.workers()
+        with pytest.raises(httpx.TransportError):
+            running.ask("{ hang }")
+        wait_for(lambda: running.workers() not in ([], [before]))
+        wait_for(lambda: running.status("/health/ready") == 200)
+        assert running.ask().status_code == 200
+        (line,) = [x for x in running.log.read_text().splitlines() if "the worker hangs" in x]
+        assert "guanxi_hang.py" in line
+        assert "in hang" in line
+        assert running.stop() == 0
     figure(7, "a busy loop ends with its worker, another serves", "replaced, cause in the log")
 
 

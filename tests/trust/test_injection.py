@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pytest
 
 import doors
+from commanding import commanding
 from custom_fields import give
 from desks import DOORS, LISTED, Desk, door
 from figures import LONG, Figure
@@ -33,7 +34,6 @@ from guanxi_sdk import GuanxiError
 from guanxi_sdk.testing.tokens import make_token
 from guanxi_webhooks import Webhooks
 from homes import Home
-from serving import run
 
 PROMISE = "through every door 0 row or timing differences"
 NAMES = ["Ada", "Bob", "Cleo"]
@@ -310,16 +310,24 @@ def _quick(taken: list[float]) -> float:
 
 
 @pytest.mark.xdist_group("home")
-def test_nor_does_the_command_line(home: Home, figure: Figure) -> None:
+def test_nor_does_the_command_line(
+    home: Home,
+    figure: Figure,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
     texts = [
         f"x {text}" for text in (PAYLOADS[::4] if LONG else ["'; DROP TABLE guanxi_tenant; --"])
     ]
-    with EmbeddedServer(home.path):  # which would start and stop with each command
-        listed = run(home.path, "tenant", "list").stdout
+    with EmbeddedServer(home.path) as server:
+        guanxi = commanding(tmp_path, monkeypatch, capfdbinary, server.url("app"))
+        listed = guanxi("tenant", "list")
+        assert listed.status == 0
         for text in texts:
             for command in (("tenant", "create", text), ("schema", "--tenant", text)):
-                refused = run(home.path, *command)
-                assert (refused.returncode, refused.stdout) == (1, ""), (command, refused)
-                assert refused.stderr.startswith("guanxi: "), refused.stderr
-        assert run(home.path, "tenant", "list").stdout == listed
+                refused = guanxi(*command)
+                assert (refused.status, refused.out) == (1, ""), (command, refused)
+                assert refused.err.startswith("guanxi: "), refused.err
+        assert guanxi("tenant", "list") == listed
     figure(12, PROMISE, f"{len(texts)} names on the command line, all refused")

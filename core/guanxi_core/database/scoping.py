@@ -27,6 +27,7 @@ from sqlalchemy.sql.elements import BindParameter, BooleanClauseList, Grouping
 from sqlalchemy.sql.expression import ColumnElement, FromClause
 from sqlalchemy.sql.lambdas import LambdaElement
 from sqlalchemy.sql.selectable import AliasedReturnsRows, FromGrouping, Join, TableClause
+from sqlalchemy.util import LRUCache
 
 from guanxi_core.database.connections import NO_SETTINGS, Timed, connect
 from guanxi_sdk import GuanxiError
@@ -231,10 +232,23 @@ def _join_equalities(from_: Any) -> Sequence[_Equality]:
 
 
 class GuardedDialect(PGDialect_asyncpg):
-    """PostgreSQL by asyncpg, with the guarded compiler."""
+    """PostgreSQL by asyncpg, with the guarded compiler.
+
+    All engines have equal ones, so that what was compiled for one of them is found for the others.
+    """
 
     statement_compiler = _Compiler
     supports_statement_cache = True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GuardedDialect)
+
+    def __hash__(self) -> int:
+        return hash(GuardedDialect)
+
+
+#: Statements that this process has compiled, by what SQLAlchemy tells them apart.
+_COMPILED: Final[LRUCache[Any, Any]] = LRUCache(500)
 
 
 registry.register("postgresql.guanxi", __name__, "GuardedDialect")
@@ -251,6 +265,7 @@ def open_engine(url: str, *, size: int, settings: Mapping[str, str] = NO_SETTING
         async_creator=open_connection,
         pool_size=size,
         max_overflow=0,
+        execution_options={"compiled_cache": _COMPILED},
         hide_parameters=True,  # errors are logged, and values may be secrets
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from guanxi_core.audit import row_name
 from guanxi_core.erasing.report import ErasureMention
@@ -105,9 +105,12 @@ class Mentions:
 def _source(owner: Speaker, columns: Sequence[str]) -> tuple[Any, Any]:
     """A table, each row with its texts as rows ``(name, value)``."""
     table = owner.info.table
+    # not VALUES, with which SQLAlchemy would compile the statement anew each time
+    names, values = array(columns, type_=sa.Text), array([text_of(table.c[c]) for c in columns])
     texts = (
-        sa.values(sa.column("name", sa.Text), sa.column("value", sa.Text), name="texts")
-        .data([(sa.literal(name, sa.Text), text_of(table.c[name])) for name in columns])
+        sa.func.unnest(names, values)
+        .table_valued(sa.column("name", sa.Text), sa.column("value", sa.Text), name="texts")
+        .render_derived()
         .lateral()
     )
     return table.join(texts, sa.true()), texts

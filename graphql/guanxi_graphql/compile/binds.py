@@ -142,6 +142,10 @@ class PlanBinds:
         for element in each_of(statement):
             if isinstance(element, sa.Select):
                 unmark(element)
+        return self.unmarked(statement)
+
+    def unmarked(self, statement: Any) -> "Statement":
+        """Compile what holds no mark of the ORM any more."""
         compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         names: Sequence[str] = compiled.positiontup or ()
         attributes, values, late = (
@@ -223,6 +227,10 @@ class Statement:
         return self.order([*found, *self.constants])
 
 
+#: What most elements are, with nothing in them.
+_LEAVES = (sa.ColumnClause, sa.BindParameter)
+
+
 def each_of(*expressions: Any) -> Iterator[Any]:
     """The expressions and all that is in them, each once."""
     seen: set[int] = set()
@@ -232,7 +240,8 @@ def each_of(*expressions: Any) -> Iterator[Any]:
         if id(element) not in seen:
             seen.add(id(element))
             yield element
-            waiting.extend(element.get_children())
+            if not isinstance(element, _LEAVES):
+                waiting.extend(element.get_children())
 
 
 def _several(get: Callable[..., Any], keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:

@@ -15,6 +15,7 @@ from graphql import (
 )
 from msgspec.structs import fields as struct_fields
 
+from guanxi_core.binding import unmark
 from guanxi_graphql.compile.aggregates import Aggregate
 from guanxi_graphql.compile.arguments import Leaf, Tree, arguments_of, refuse_null
 from guanxi_graphql.compile.binds import PlanBinds, Statement, Variables, each_of
@@ -110,8 +111,10 @@ class Selections:
     def statement(self, whole: Any) -> Statement:
         """Compile the plan's statement to what the driver takes."""
         read: dict[Any, set[str]] = {s: set() for sources, *_ in self._narrowed for s in sources}
-        for element in each_of(whole) if read else ():
-            if isinstance(element, sa.ColumnClause) and element.table in read:
+        for element in each_of(whole):
+            if isinstance(element, sa.Select):
+                unmark(element)
+            elif isinstance(element, sa.ColumnClause) and element.table in read:
                 read[element.table].add(element.key)
         for sources, narrowed, keys in self._narrowed:
             names = set(keys).union(*(read[source] for source in sources))
@@ -119,7 +122,8 @@ class Selections:
                 columns = one.element.selected_columns
                 kept = [column for column in columns if column.key in names]
                 one.element = one.element.with_only_columns(*kept)
-        return self.binds.statement(whole)
+                unmark(one.element)
+        return self.binds.unmarked(whole)
 
     def alias(self) -> str:
         """A fresh name; response keys never become aliases of tables."""

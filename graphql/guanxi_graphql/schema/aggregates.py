@@ -9,7 +9,7 @@ from guanxi_graphql.schema.annotations import SCALARS
 from guanxi_graphql.schema.bindings import Groupable
 from guanxi_graphql.schema.comparable import Comparable
 from guanxi_graphql.schema.scalars import Date, DateTime
-from guanxi_graphql.schema.types import Money, Shared, make, required_list
+from guanxi_graphql.schema.types import Money, Output, Shared, make, required_list
 from guanxi_sdk import Confidentiality, Model
 from guanxi_sdk._docs import camel, words
 
@@ -50,7 +50,7 @@ class GroupOrderBy(graphene.Enum):
 
 def _figures(name: str, description: str, **fields: Any) -> Any:
     count = graphene.Int(required=True, description="How many rows have a value.")
-    return make(graphene.ObjectType, f"{name}Aggregate", description, {"count": count, **fields})
+    return make(Output, f"{name}Aggregate", description, {"count": count, **fields})
 
 
 def _extremes(of: Any) -> dict[str, Any]:
@@ -123,11 +123,11 @@ class Aggregates:
             "values": graphene.Field(values, required=True, description="Figures of fields."),
         }
         group = make(
-            graphene.ObjectType, f"{name}AggregateGroup", f"Some {plural} with one key.",
+            Output, f"{name}AggregateGroup", f"Some {plural} with one key.",
             {"key": graphene.Field(key, required=True, description="What they share."), **parts},
         )  # fmt: skip
         self._objects[model] = make(
-            graphene.ObjectType, f"{name}Aggregate", f"What all {plural} asked for come to.",
+            Output, f"{name}Aggregate", f"What all {plural} asked for come to.",
             {
                 **parts,
                 "groups": graphene.Field(
@@ -158,9 +158,7 @@ class Aggregates:
             )
             bindings[camel(one.name)] = binding
         self.values[f"{name}AggregateValues"] = bindings
-        return make(
-            graphene.ObjectType, f"{name}AggregateValues", f"Figures of fields of {plural}.", made
-        )
+        return make(Output, f"{name}AggregateValues", f"Figures of fields of {plural}.", made)
 
     def _key(self, model: type[Model], fields: list[Comparable]) -> Any:
         """The type of keys; the enum of what may be in one is made with it."""
@@ -191,7 +189,7 @@ class Aggregates:
             else descriptions[str(getattr(value, "value", value))],
         )  # fmt: skip
         return make(
-            graphene.ObjectType, f"{name}AggregateKey",
+            Output, f"{name}AggregateKey",
             f"What {plural} of a group share; what `groupBy` does not name is null.", made,
         )  # fmt: skip
 

@@ -36,6 +36,7 @@ from guanxi_graphql.schema.subscriptions import changed_fields, told_fields
 from guanxi_graphql.schema.types import (
     MoneyInput,
     Node,
+    Output,
     PageInfo,
     Shared,
     UserError,
@@ -85,15 +86,15 @@ class _Builder:
         for model in models:
             self.objects[model] = self._object(model)
             self.connections[model] = self._connection(model)
-        query = make(graphene.ObjectType, "Query", "Everything that can be read.", self._query())
+        query = make(Output, "Query", "Everything that can be read.", self._query())
         mutations = self._mutations()
         mutation = (
-            make(graphene.ObjectType, "Mutation", "Everything that can be changed.", mutations)
+            make(Output, "Mutation", "Everything that can be changed.", mutations)
             if mutations
             else None
         )
         subscription = make(
-            graphene.ObjectType, "Subscription", "Everything that can be followed.",
+            Output, "Subscription", "Everything that can be followed.",
             self._subscriptions(),
         )  # fmt: skip
         schema = graphene.Schema(
@@ -159,7 +160,7 @@ class _Builder:
             )
             bindings[camel(name)] = (Batch if batch else Expression)(entry, result, level)
         self.fields[info.name] = bindings
-        return make(graphene.ObjectType, info.name, info.description, fields, interfaces=(Node,))
+        return make(Output, info.name, info.description, fields, interfaces=(Node,))
 
     def _level(self, entry: Contributed) -> Confidentiality:
         """How closely a contributed field is kept, worked out once."""
@@ -203,7 +204,7 @@ class _Builder:
     def _connection(self, model: type[Model]) -> Any:
         name = model.info.name
         edge = make(
-            graphene.ObjectType, f"{name}Edge", f"A {words(name)} in a page.",
+            Output, f"{name}Edge", f"A {words(name)} in a page.",
             {
                 "cursor": graphene.String(required=True, description="Where a page may continue."),
                 "node": graphene.Field(
@@ -212,7 +213,7 @@ class _Builder:
             },
         )  # fmt: skip
         return make(
-            graphene.ObjectType, f"{name}Connection", f"A page of {words(model.info.plural)}.",
+            Output, f"{name}Connection", f"A page of {words(model.info.plural)}.",
             {
                 "totalCount": graphene.Int(
                     required=True, description="How many there are on all pages."
@@ -437,7 +438,7 @@ class _Builder:
             required_list(UserError), description="Why nothing was done; empty after success."
         )
         title = name[0].upper() + name[1:]
-        return make(graphene.ObjectType, f"{title}Payload", f"What `{name}` answers.", described)
+        return make(Output, f"{title}Payload", f"What `{name}` answers.", described)
 
     def _payload_fields(self, result: Result) -> dict[str, Any]:
         if result.kind == "nothing":
@@ -517,7 +518,7 @@ def payload_key(result: Result) -> str:
 
 
 _TENANT = make(
-    graphene.ObjectType, "Tenant", "One enterprise.",
+    Output, "Tenant", "One enterprise.",
     {
         "id": graphene.ID(required=True, description="Its id."),
         "name": graphene.String(required=True, description="Its name."),
@@ -528,7 +529,7 @@ _TENANT = make(
     },
 )  # fmt: skip
 _VIEWER = make(
-    graphene.ObjectType, "Viewer", "Who is asking.",
+    Output, "Viewer", "Who is asking.",
     {
         "name": graphene.String(required=True, description="Name of the user or the token."),
         "permissions": graphene.Field(
@@ -537,7 +538,7 @@ _VIEWER = make(
     },
 )  # fmt: skip
 _TERM = make(
-    graphene.ObjectType, "Term", "A term of the trade in both languages.",
+    Output, "Term", "A term of the trade in both languages.",
     {
         "key": graphene.String(required=True, description="Its key."),
         "zh": graphene.String(required=True, description="In Chinese."),

@@ -4,10 +4,10 @@ from typing import Any
 
 import graphene
 
-from guanxi_graphql.schema.types import make, required_list
+from guanxi_graphql.schema.types import Output, make, required_list
 
 _VALUE = make(
-    graphene.ObjectType, "EnumValueLabel", "What people call a value of an enum.",
+    Output, "EnumValueLabel", "What people call a value of an enum.",
     {
         "value": graphene.String(required=True, description="The value, as answers have it."),
         "label": graphene.String(
@@ -17,7 +17,7 @@ _VALUE = make(
     },
 )  # fmt: skip
 _ENUM = make(
-    graphene.ObjectType, "EnumLabels", "What people call the values of an enum.",
+    Output, "EnumLabels", "What people call the values of an enum.",
     {
         "name": graphene.String(required=True, description="Name of the enum."),
         "values": graphene.Field(

@@ -7,7 +7,7 @@ import graphene
 
 from guanxi_core.editions import Edition
 from guanxi_graphql.schema.bindings import Stored
-from guanxi_graphql.schema.types import Node, PageInfo, make, required_list
+from guanxi_graphql.schema.types import Node, Output, PageInfo, make, required_list
 from guanxi_sdk import Extension, Model
 
 
@@ -28,14 +28,14 @@ def search_field(names: Sequence[str]) -> Any:
 
     types = graphene.Enum("SearchType", [(name, name) for name in names], description=describe)
     edge = make(
-        graphene.ObjectType, "SearchEdge", "Something that was found.",
+        Output, "SearchEdge", "Something that was found.",
         {
             "cursor": graphene.String(required=True, description="Where a page may continue."),
             "node": graphene.Field(Node, required=True, description="What was found."),
         },
     )  # fmt: skip
     connection = make(
-        graphene.ObjectType, "SearchConnection", "A page of what was found, the best first.",
+        Output, "SearchConnection", "A page of what was found, the best first.",
         {
             "totalCount": graphene.Int(
                 required=True, description="How many there are on all pages."

@@ -11,7 +11,7 @@ from guanxi_core.journal import extended
 from guanxi_core.plugin.delivery import Job
 from guanxi_graphql.schema.annotations import result_of
 from guanxi_graphql.schema.bindings import Changed, Result, Told
-from guanxi_graphql.schema.types import make
+from guanxi_graphql.schema.types import Output, make
 from guanxi_sdk import (
     Archived,
     Created,
@@ -83,7 +83,7 @@ def changed_fields(
     for model in followed(edition):
         name, one = model.info.name, camel(snake(model.info.name))
         told = make(
-            graphene.ObjectType, f"{name}Changed", f"What became of a {words(name)}.",
+            Output, f"{name}Changed", f"What became of a {words(name)}.",
             {
                 "action": graphene.Field(action, description="What happened; null for nothing."),
                 one: graphene.Field(
@@ -122,7 +122,7 @@ def told_fields(
         name = camel(attribute)
         nullable = Result(result.kind, result.many, result.python, True)
         told = make(
-            graphene.ObjectType, f"{name[0].upper()}{name[1:]}Payload", f"What `{name}` tells.",
+            Output, f"{name[0].upper()}{name[1:]}Payload", f"What `{name}` tells.",
             {
                 key(result): graphene.Field(output(nullable), description="What happened."),
                 "position": _position(),

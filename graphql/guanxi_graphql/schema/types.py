@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import graphene
+from graphene.types.objecttype import ObjectTypeMeta
 from msgspec.structs import fields as struct_fields
 
 from guanxi_graphql.schema.annotations import SCALARS, result_of
@@ -12,6 +13,26 @@ from guanxi_graphql.schema.scalars import Date, DateTime, Decimal
 from guanxi_sdk import Choice, PluginError, Value
 from guanxi_sdk._docs import attribute_docs, camel, words
 from guanxi_sdk.info import FieldInfo
+
+
+class _Plain(ObjectTypeMeta):
+    """Makes classes as Python does: graphene's own way makes a data class of each as well.
+
+    Nobody makes objects of them, and it is half of the work on a schema.
+    """
+
+    def __new__(
+        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> Any:
+        """A class without a constructor of its own."""
+        return type.__new__(cls, name, bases, namespace, **options)
+
+
+class Output(graphene.ObjectType, metaclass=_Plain):
+    """What types with fields are made of."""
+
+    class Meta:  # noqa: D106
+        abstract = True
 
 
 def make(base: type, name: str, description: str, fields: Mapping[str, Any], **meta: Any) -> Any:
@@ -31,7 +52,7 @@ class Node(graphene.Interface):
     id = graphene.ID(required=True, description="Global id: type and UUID.")
 
 
-class PageInfo(graphene.ObjectType):
+class PageInfo(Output):
     """Where a page of a connection stands."""
 
     hasNextPage = graphene.Boolean(required=True, description="Whether more follow.")  # noqa: N815
@@ -40,7 +61,7 @@ class PageInfo(graphene.ObjectType):
     endCursor = graphene.String(description="Cursor of the last edge.")  # noqa: N815
 
 
-class UserError(graphene.ObjectType):
+class UserError(Output):
     """Why a mutation did nothing."""
 
     code = graphene.String(required=True, description="Stable code, for instance INVALID.")
@@ -48,7 +69,7 @@ class UserError(graphene.ObjectType):
     message = graphene.String(required=True, description="What is wrong, for people.")
 
 
-class Money(graphene.ObjectType):
+class Money(Output):
     """An amount with its currency."""
 
     amount = graphene.Field(Decimal, required=True, description="In major units, exact.")
@@ -157,7 +178,7 @@ class Shared:
                 )
             self.value_results[name] = results
             self._objects[name] = make(
-                graphene.ObjectType, name, (value.__doc__ or f"{words(name)}.").strip(), fields
+                Output, name, (value.__doc__ or f"{words(name)}.").strip(), fields
             )
         return self._objects[name]
 

@@ -60,7 +60,7 @@ def names_with(plugins: frozenset[type[Plugin[Any]]]) -> Set[str]:
 def names_in(schema: GraphQLSchema, document: str, variables: Mapping[str, Any]) -> frozenset[str]:
     """What of :func:`names_of` a document with its variables uses."""
     found: set[str] = set()
-    for definition in parse(document).definitions:
+    for definition in parse(document, no_location=True).definitions:
         if isinstance(definition, OperationDefinitionNode):
             root = schema.get_root_type(definition.operation)
             found |= set(_selected(schema, root, definition.selection_set, variables))
