@@ -58,6 +58,16 @@ class Scope:
         """The row's UUID."""
         return self.source.c.id
 
+    @property
+    def tenant(self) -> Any:
+        """The tenant, to look up what belongs to a row: that of the row itself, if it tells it.
+
+        Of a tenant by its id PostgreSQL believes, until it has counted its rows, that it has none;
+        then it reads all of them for each row, as an index by anything else is as good to it.
+        """
+        context = self.policies.binds.context("tenant")
+        return self.source.c.get("tenant_id", context)
+
     def sides(self) -> list[Any]:
         """The side tables asked for so far."""
         return list(self._joined.values())
@@ -76,11 +86,9 @@ class Scope:
             lateral = isinstance(self._hits, sa.Lateral)
             first, second = (joined, self._hits) if lateral else (self._hits, joined)
             joined = sa.join(first, second, sa.true())
-        tenant = self.policies.binds.context("tenant")
         for table, identity, conditions in self._joins:
-            joined = joined.outerjoin(
-                table, sa.and_(table.c.tenant_id == tenant, table.c.id == identity, *conditions)
-            )
+            mine = table.c.tenant_id == self.tenant
+            joined = joined.outerjoin(table, sa.and_(mine, table.c.id == identity, *conditions))
         return joined
 
     def expression(self, entry: Contributed, arguments: dict[str, Any]) -> Any:
@@ -101,9 +109,8 @@ class Scope:
         return self._bound(made)
 
     def _bound(self, expression: Any) -> Any:
-        tenant = self.policies.binds.context("tenant")
         narrow = self.policies.inner if self.policies.rights.limited else None
-        return bind(expression, self.source, tenant, narrow)
+        return bind(expression, self.source, self.tenant, narrow)
 
 
 def as_text(expression: Any) -> Any:
