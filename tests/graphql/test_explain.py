@@ -353,6 +353,19 @@ async def test_of_a_tenant_not_counted_yet_rows_are_looked_up_by_more_than_the_t
         assert len(columns) > 1, f"{one['Relation Name']}: {one['Index Name']} by {condition}"
 
 
+async def test_scores_that_are_asked_for_together_are_worked_out_once(explained: Explained) -> None:
+    async def times(fields: str) -> int:
+        document = f"{{ customers(first: 50) {{ edges {{ node {{ {fields} }} }} }} }}"
+        plan = await explained.plan(document)
+        scans = [node.get("Relation Name") for node in _nodes(plan)]
+        return scans.count("relationships_cooperation")
+
+    assert await times("relationshipScore") == 1
+    assert await times(SCORES) == 1
+    assert await times(" ".join(reversed(SCORES.split()))) == 1
+    assert await times(f'{SCORES} a: organizationalScore(asOf: "2024-01-01")') == 2
+
+
 async def test_every_filter_uses_an_index_of_its_column(explained: Explained) -> None:
     seen: set[str] = set()
     custom: set[str] = set()

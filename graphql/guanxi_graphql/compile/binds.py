@@ -1,7 +1,7 @@
 """Bound values of a plan: where each comes from at run time."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Variables = Mapping[str, Any]
 Getter = Callable[[Variables], Any]
+#: What `Ambient.once` calls.
+Share = Callable[[Hashable, Any], Any]
 
 
 @dataclass(slots=True)
@@ -155,7 +157,7 @@ class ImmediateBinds:
         return sa.bindparam(None, value, type_=type_, unique=True)
 
 
-def ambient(binds: Binds) -> Ambient:
+def ambient(binds: Binds, share: Share = lambda _, expression: expression) -> Ambient:
     """What SQL fields and policies may refer to."""
     return Ambient(
         tenant_id=binds.context("tenant"),
@@ -164,6 +166,7 @@ def ambient(binds: Binds) -> Ambient:
         user_id=binds.context("caller_id"),
         permissions=binds.context("permissions"),
         bind_setting=binds.setting,
+        share=share,
     )
 
 
