@@ -1,6 +1,6 @@
 """SQL that plugin authors write, bound to one tenant and to the rows that its caller may see."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,13 +13,20 @@ from guanxi_sdk import PluginError
 Narrow = Callable[[Any], Sequence[Any]]
 
 
-def bind(expression: Any, source: Any, tenant: Any, narrow: Narrow | None = None) -> Any:
+def bind(
+    expression: Any,
+    source: Any,
+    tenant: Any,
+    narrow: Narrow | None = None,
+    beside: Collection[Any] = (),
+) -> Any:
     """Bind every table of the subqueries in ``expression`` to the tenant; correlate to ``source``.
 
-    The expression was freshly made, so that it is changed in place.
+    The expression was freshly made, so that it is changed in place. It may take columns from what
+    stands ``beside`` the source and is bound already.
     """
-    binder = _Binder(source, tenant, narrow)
-    binder.visit(expression, (source,))
+    binder = _Binder(source, tenant, narrow, beside)
+    binder.visit(expression, (source, *beside))
     for change in binder.changes:
         change()
     return expression
@@ -37,8 +44,11 @@ def unmark(select: Any) -> None:
 class _Binder:
     """Walks an expression as it was written; what it adds is added when the walk is over."""
 
-    def __init__(self, source: Any, tenant: Any, narrow: Narrow | None) -> None:
+    def __init__(
+        self, source: Any, tenant: Any, narrow: Narrow | None, beside: Collection[Any]
+    ) -> None:
         self._source = source
+        self._beside = beside
         self._tenant = tenant
         self._narrow = narrow
         self.changes: list[Callable[[], None]] = []
@@ -46,6 +56,8 @@ class _Binder:
     def visit(self, element: Any, outer: tuple[Any, ...]) -> None:
         """Bind the subqueries in ``element``, within the tables of ``outer``."""
         if isinstance(element, sa.FromClause) and element.is_derived_from(self._source):
+            return
+        if any(element is one for one in self._beside):
             return
         if isinstance(element, sa.CTE | sa.Subquery):  # it would be part of itself
             outer = tuple(one for one in outer if one is not element)
@@ -57,7 +69,7 @@ class _Binder:
                 conditions = self._from(item, own)
                 self.changes.append(lambda e=element, c=tuple(conditions): _where(e, c))  # type: ignore[misc]
             unmark(element)
-            element._correlate = outer
+            element._correlate_except = tuple(own)  # what stands beside the source may come later
             element._auto_correlate = False
             outer = (*outer, *own)
         for child in element.get_children():

@@ -1,7 +1,6 @@
 """What endangers customers as an asset of the company, found in SQL (rules F10, F11, C5 23–29)."""
 
 import datetime as dt
-from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,7 +51,7 @@ class Findings:
         self._condition = sa.and_(condition, Customer.archived_at.is_(None))
         self._day = sa.literal(as_of, sa.Date)
         self._as_of = as_of
-        self._quarter = sa.literal(quarter_of(as_of)[0] - dt.timedelta(days=1), sa.Date)
+        self._quarter = quarter_of(as_of)[0] - dt.timedelta(days=1)  # the last day before it
 
     async def all(self) -> list[RelationshipFinding]:
         """All findings, the critical ones first, then by kind and name."""
@@ -77,33 +76,42 @@ class Findings:
 
     async def _isolated(self) -> list[RelationshipFinding]:
         """Customers whom the steward's supervisor has not joined for long (C5, 23)."""
-        joined = (
-            select(scores.day_of(func.max(Activity.done_at)))
-            .select_from(ActivityParticipant)
-            .join(Activity, ActivityParticipant.activity_id == Activity.id)
-            .where(
-                Activity.customer_id == Customer.id,
-                ActivityParticipant.employee_id == Employee.supervisor_id,
-                ActivityParticipant.archived_at.is_(None),
-                scores.done_by(self._day),
-            )
-            .correlate(Customer, Employee)
-            .scalar_subquery()
-        )
-        since = func.coalesce(joined, Stewardship.starts_on)
-        warned = months_back(self._as_of, self._numbers.isolation_warn_months)
-        rows = await self._ctx.db.execute(
+        stewarded = (
             select(
                 Customer.id, Customer.name, Employee.id.label("employee_id"),
-                Employee.name.label("employee_name"), since.label("since"),
+                Employee.name.label("employee_name"), Employee.supervisor_id, Stewardship.starts_on,
+                Stewardship.id.label("stewardship_id"),
             )
             .join(Stewardship, Stewardship.customer_id == Customer.id)
             .join(Employee, Stewardship.employee_id == Employee.id)
             .where(
                 self._condition, Stewardship.is_primary, steward_in_force(self._day),
-                Employee.supervisor_id.is_not(None), since <= sa.literal(warned, sa.Date),
+                Employee.supervisor_id.is_not(None),
             )
+            .subquery("stewarded")
         )  # fmt: skip
+        joined = (
+            select(Activity.customer_id, ActivityParticipant.employee_id, Activity.done_at)
+            .join(ActivityParticipant, ActivityParticipant.activity_id == Activity.id)
+            .where(
+                ActivityParticipant.employee_id.in_(select(Employee.supervisor_id)),
+                ActivityParticipant.archived_at.is_(None),
+                scores.all_done_between(None, self._as_of),
+            )
+            .subquery("joined")
+        )
+        c, last = stewarded.c, scores.day_of(func.max(joined.c.done_at))
+        since = func.coalesce(last, c.starts_on)
+        warned = months_back(self._as_of, self._numbers.isolation_warn_months)
+        rows = await self._ctx.db.execute(
+            select(c.id, c.name, c.employee_id, c.employee_name, since.label("since"))
+            .outerjoin(
+                joined,
+                sa.and_(joined.c.customer_id == c.id, joined.c.employee_id == c.supervisor_id),
+            )
+            .group_by(*c)
+            .having(since <= sa.literal(warned, sa.Date))
+        )
         return [self._isolation(row) for row in rows]
 
     def _isolation(self, row: Any) -> RelationshipFinding:
@@ -121,8 +129,8 @@ class Findings:
             message_zh=f"{row.employee_name}的上级已{months}个月未参与{row.name}的任何活动。",
         )
 
-    def _holders(self) -> sa.ColumnElement[int]:
-        """How many of us met somebody of the customer of late who is on our side (F11)."""
+    def _holders(self, customers: sa.Subquery) -> sa.ColumnElement[int]:
+        """How many of us met somebody of a customer of late who is on our side (F11)."""
         ours, theirs = aliased(ActivityParticipant), aliased(ActivityParticipant)
         since = scores.days_before(self._day, self._setting("holders_days"))
         pairs = (
@@ -131,7 +139,7 @@ class Findings:
             .join(ours, ours.activity_id == Activity.id)
             .join(theirs, theirs.activity_id == Activity.id)
             .where(
-                Activity.customer_id == Customer.id,
+                Activity.customer_id == customers.c.id,
                 scores.done_between(since, self._day),
                 ours.employee_id.is_not(None),
                 ours.archived_at.is_(None),
@@ -139,29 +147,37 @@ class Findings:
                 theirs.archived_at.is_(None),
             )
             .distinct()
-            .correlate(Customer)
+            .correlate(customers)
             .subquery("pairs")
         )
         level = scores.effective_level(
-            pairs.c.person_id, self._day, self._setting, (Customer, pairs)
+            pairs.c.person_id, self._day, self._setting, (customers, pairs)
         )
         return (
             select(func.count(sa.distinct(pairs.c.employee_id)))
             .where(level >= self._setting("holders_level"))
-            .correlate(Customer)
+            .correlate(customers)
             .scalar_subquery()
         )
 
     async def _single_threaded(self) -> list[RelationshipFinding]:
         """Important customers with whom too few of us have a relationship (F11)."""
-        least, holders = self._numbers.holders_least, self._holders()
-        tier = scores.tier(Customer.id, self._day, (Customer,))
+        least, tier = self._numbers.holders_least, scores.tier(Customer.id, self._day, (Customer,))
+        # OFFSET 0 keeps PostgreSQL from working tiers and holders out wherever they are used
+        tiered = (
+            select(Customer.id, Customer.name, tier.label("tier"))
+            .where(self._condition)
+            .offset(0)
+            .subquery("tiered")
+        )
+        held = (
+            select(tiered, self._holders(tiered).label("holders"))
+            .where(tiered.c.tier == sa.any_(self._setting("holders_tiers")))
+            .offset(0)
+            .subquery("held")
+        )
         rows = await self._ctx.db.execute(
-            select(Customer.id, Customer.name, holders.label("holders"), tier.label("tier")).where(
-                self._condition,
-                tier == sa.any_(self._setting("holders_tiers")),
-                holders < self._setting("holders_least"),
-            )
+            select(held).where(held.c.holders < self._setting("holders_least"))
         )
         return [
             RelationshipFinding(
@@ -206,39 +222,39 @@ class Findings:
             )
             .outerjoin(Employee, ActivityParticipant.employee_id == Employee.id)
             .outerjoin(Person, ActivityParticipant.person_id == Person.id)
-            .where(self._condition, scores.done_between(self._quarter, self._day))
+            .where(self._condition, scores.all_done_between(self._quarter, self._as_of))
             .group_by(Activity.id, Activity.customer_id)
             .subquery("done")
         )
-        rows = (
-            await self._ctx.db.execute(
-                select(
-                    Customer.id, Customer.name, func.sum(done.c.downward).label("downward"),
-                    func.count().label("times"),
-                )
-                .join(done, done.c.customer_id == Customer.id)
-                .group_by(Customer.id, Customer.name)
+        downward, times = func.sum(done.c.downward), func.count()
+        figure = sa.cast(downward, sa.Float(53)) / func.nullif(times, 0)
+        each_and_all = func.grouping_sets(sa.tuple_(done.c.customer_id), sa.tuple_())
+        found = (
+            select(
+                done.c.customer_id, downward.label("downward"), times.label("times"),
+                figure.label("figure"),
             )
-        ).all()  # fmt: skip
-        downward, count = sum(row.downward for row in rows), sum(row.times for row in rows)
-        return [
-            *self._mismatch(None, downward, count),
-            *(one for row in rows for one in self._mismatch(row, row.downward, row.times)),
-        ]
+            .group_by(each_and_all)
+            .having(figure > self._setting("mismatch_share"))
+            .subquery("found")
+        )  # fmt: skip
+        rows = await self._ctx.db.execute(
+            select(Customer.id, Customer.name, found.c.downward, found.c.times, found.c.figure)
+            .select_from(found)
+            .outerjoin(Customer, found.c.customer_id == Customer.id)
+        )
+        return [self._mismatch(row) for row in rows]
 
-    def _mismatch(self, row: Any, downward: int, count: int) -> Iterator[RelationshipFinding]:
-        limit = self._numbers.mismatch_share
-        if not count or downward / count <= limit:
-            return
-        yield RelationshipFinding(
+    def _mismatch(self, row: Any) -> RelationshipFinding:
+        return RelationshipFinding(
             code=FindingCode.LEVEL_MISMATCH,
             severity=Severity.WARNING,
             **_about(row),
-            figure=downward / count,
-            threshold=limit,
-            message=f"In {downward} of {count} activities of the quarter our people stood "
+            figure=row.figure,
+            threshold=self._numbers.mismatch_share,
+            message=f"In {row.downward} of {row.times} activities of the quarter our people stood "
             f"{self._numbers.mismatch_ranks} levels or more above those they met.",
-            message_zh=f"本季度{count}次活动中有{downward}次我方级别高出对方"
+            message_zh=f"本季度{row.times}次活动中有{row.downward}次我方级别高出对方"
             f"{self._numbers.mismatch_ranks}级及以上。",
         )
 
@@ -300,7 +316,7 @@ class Findings:
             .join(Customer, Activity.customer_id == Customer.id)
             .where(
                 self._condition,
-                scores.done_between(self._quarter, self._day),
+                scores.all_done_between(self._quarter, self._as_of),
                 Activity.kind == ActivityKind.VISIT,
                 mine.employee_id.is_not(None),
                 mine.archived_at.is_(None),
@@ -334,7 +350,10 @@ class Findings:
         ]
 
     def _influences(self) -> sa.ColumnElement[bool]:
-        """Whether an employee met of late a key person who is on our side."""
+        """Whether an employee met of late a key person who is on our side.
+
+        The first who is found will do: OFFSET 0 keeps PostgreSQL from looking for all of them.
+        """
         met, activity = aliased(ActivityParticipant), aliased(Activity)
         seat, chain, ours = (
             aliased(ChainSeat), aliased(DecisionChain), aliased(ActivityParticipant),
@@ -354,6 +373,7 @@ class Findings:
                 scores.in_force(self._day, seat), chain.archived_at.is_(None),
                 level >= self._setting("holders_level"),
             )
+            .offset(0)
         )  # fmt: skip
         return sa.exists(found.correlate(Employee))
 

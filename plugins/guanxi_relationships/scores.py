@@ -85,6 +85,18 @@ def done_by(day: Day, activity: Any = Activity) -> sa.ColumnElement[bool]:
     )
 
 
+def all_done_between(after: dt.date | None, until: dt.date) -> sa.ColumnElement[bool]:
+    """The same for a statement about all activities of many customers, which may use any index."""
+    ends = [Activity.done_at < _midnight_after(until)]
+    if after is not None:
+        ends.append(Activity.done_at >= _midnight_after(after))
+    return sa.and_(Activity.status == ActivityStatus.DONE, Activity.archived_at.is_(None), *ends)
+
+
+def _midnight_after(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC)
+
+
 def _correlated(statement: Any, outer: Outer) -> Any:
     return statement.correlate(*outer) if outer else statement
 

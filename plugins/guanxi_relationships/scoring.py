@@ -66,8 +66,7 @@ class Scoring:
 
         Null without a decision chain. Filtering or sorting by it computes it for every customer.
         """
-        day, setting = _day(ambient, as_of), _setting(ambient)
-        return _float(scores.key_score(customer.id, day, setting))
+        return _key(customer, ambient, as_of)
 
     @staticmethod
     @sql_field(Customer, needs=READ)
@@ -79,8 +78,7 @@ class Scoring:
         Null without departments in scope. Filtering or sorting by it computes it for every
         customer.
         """
-        day, setting = _day(ambient, as_of), _setting(ambient)
-        return _float(scores.general_score(customer.id, day, setting))
+        return _general(customer, ambient, as_of)
 
     @staticmethod
     @sql_field(Customer, needs=READ)
@@ -91,8 +89,7 @@ class Scoring:
 
         Filtering or sorting by it computes it for every customer.
         """
-        day, setting = _day(ambient, as_of), _setting(ambient)
-        return _float(scores.organizational_score(customer.id, day, setting))
+        return _organizational(customer, ambient, as_of)
 
     @staticmethod
     @sql_field(Customer, needs=READ)
@@ -104,16 +101,16 @@ class Scoring:
         Null without a tier, where a part that is needed is null, and for want of `tiers.read`.
         Filtering or sorting by it computes it for every customer.
         """
-        day, setting = _day(ambient, as_of), _setting(ambient)
+        day = _day(ambient, as_of)
         past = as_of is not None  # what is asked for without a day is the tier in force
         tier = scores.tier(customer.id, day) if past else scores.present_tier(customer.id)
         return _float(
             scores.relationship_score(
                 sa.case((ambient.may(asking.TIERS_READ), tier)),
-                scores.key_score(customer.id, day, setting),
-                scores.general_score(customer.id, day, setting),
-                scores.organizational_score(customer.id, day, setting),
-                setting,
+                _key(customer, ambient, as_of),
+                _general(customer, ambient, as_of),
+                _organizational(customer, ambient, as_of),
+                _setting(ambient),
             )
         )
 
@@ -143,6 +140,26 @@ class Scoring:
         Null without anybody in it. Filtering or sorting by it computes it for every chain.
         """
         return _float(scores.chain_score(chain.id, _day(ambient, as_of), _setting(ambient)))
+
+
+def _key(customer: Any, ambient: Ambient, as_of: Any) -> sa.ColumnElement[Any]:
+    return _part("key_score", scores.key_score, customer, ambient, as_of)
+
+
+def _general(customer: Any, ambient: Ambient, as_of: Any) -> sa.ColumnElement[Any]:
+    return _part("general_score", scores.general_score, customer, ambient, as_of)
+
+
+def _organizational(customer: Any, ambient: Ambient, as_of: Any) -> sa.ColumnElement[Any]:
+    return _part("organizational_score", scores.organizational_score, customer, ambient, as_of)
+
+
+def _part(
+    name: str, score: Any, customer: Any, ambient: Ambient, as_of: Any
+) -> sa.ColumnElement[Any]:
+    """A score that is a field by itself and a part of F7, worked out once where both are asked."""
+    made = score(customer.id, _day(ambient, as_of), _setting(ambient))
+    return ambient.once((name, as_of), _float(made))
 
 
 def _setting(ambient: Ambient) -> scores.Setting:

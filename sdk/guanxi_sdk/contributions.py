@@ -3,7 +3,7 @@
 import datetime as dt
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any, Final, Generic, Literal, TypeVar
@@ -53,6 +53,16 @@ class Ambient:
     bind_setting: Callable[[type[Settings], str, Any], sa.ColumnElement[Any]] = (
         lambda _, name, type_: sa.bindparam(f"setting_{name}", type_=type_)
     )
+    share: Callable[[Hashable, Any], Any] = lambda _, expression: expression
+
+    def once(self, name: Hashable, expression: sa.ColumnElement[T]) -> sa.ColumnElement[T]:
+        """An expression of which several SQL fields of the plugin are made.
+
+        Where a row is asked for more than one of them, it is worked out once. Whatever bears the
+        same ``name`` must mean the same: ``ambient.once(("key_score", as_of), …)``.
+        """
+        shared: sa.ColumnElement[T] = self.share(name, expression)
+        return shared
 
     def may(self, permission: Permission | str) -> sa.ColumnElement[bool]:
         """Whether the caller has a permission, to some rows at least.

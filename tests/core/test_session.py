@@ -230,6 +230,19 @@ def unscoped(ours, theirs):
             contacts.c.tenant_id
             == sa.select(sa.literal(theirs.tenant.id).label("tenant_id")).scalar_subquery()
         ),
+        "another tenant from a subquery": bare.where(
+            contacts.c.tenant_id == sa.select(sa.cast(theirs.tenant.id, sa.Uuid)).scalar_subquery()
+        ),
+        "some tenant from a subquery": bare.where(
+            contacts.c.tenant_id
+            == sa.select(sa.cast(ours.tenant.id, sa.Uuid)).select_from(notes).scalar_subquery()
+        ),
+        "two tenants from a subquery": bare.where(
+            contacts.c.tenant_id == sa.union(
+                sa.select(sa.cast(ours.tenant.id, sa.Uuid)),
+                sa.select(sa.cast(theirs.tenant.id, sa.Uuid)),
+            ).scalar_subquery()
+        ),
         "another base": sa.select(Shadow.name),
         "text": sa.text("SELECT name FROM contacts_contact"),
         "text with columns": sa.text("SELECT 'x' AS name").columns(sa.column("name")),
@@ -280,13 +293,15 @@ async def test_a_cached_statement_is_checked_for_each_tenant(two):
     for app, tenant, allowed in (
         (ours, ours, True), (theirs, theirs, True), (ours, theirs, False), (theirs, ours, False),
     ):  # fmt: skip
-        statement = sa.select(contacts.c.name).where(contacts.c.tenant_id == tenant.tenant.id)
-        async with app.context() as ctx:
-            if allowed:
-                assert len(list(await ctx.db.scalars(statement))) == 2
-            else:
-                with pytest.raises(UnscopedStatement, match="another tenant"):
-                    await ctx.db.scalars(statement)
+        value = sa.cast(tenant.tenant.id, sa.Uuid)
+        for named in (tenant.tenant.id, sa.select(value).scalar_subquery()):
+            statement = sa.select(contacts.c.name).where(contacts.c.tenant_id == named)
+            async with app.context() as ctx:
+                if allowed:
+                    assert len(list(await ctx.db.scalars(statement))) == 2
+                else:
+                    with pytest.raises(UnscopedStatement, match="another tenant"):
+                        await ctx.db.scalars(statement)
 
 
 def writes(ours, theirs):

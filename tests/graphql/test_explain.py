@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -321,6 +321,49 @@ def _by_index(scans: list[tuple[list[str], str]], columns: list[str]) -> bool:
         and all(_names(condition, column) for column in ["tenant_id", *columns])
         for index, condition in scans
     )
+
+
+SCORES = "keyScore generalScore organizationalScore relationshipScore"
+#: What is looked up for each customer.
+LOOKED_UP = (
+    "tier tierOn", "openObligations overdueObligations", SCORES, *SCORES.split(),
+    "persons(first: 3) { edges { node { department { name } effectiveLevel lastContactOn } } }",
+    "activitiesAggregate { count }", "office { name openOfficeObligations }",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", LOOKED_UP)
+async def test_of_a_tenant_not_counted_yet_rows_are_looked_up_by_more_than_the_tenant(
+    explained: Explained, fields: str
+) -> None:
+    """To statistics that do not know it the tenant has no rows, and any index of it is as good."""
+    platform = explained.platform
+    tenant = await create_tenant(platform.pool, f"uncounted-{LOOKED_UP.index(fields)}")
+    for name in platform.registry.plugins:
+        await set_plugin(platform.pool, tenant, name, True)
+    uncounted = replace(explained, access=await platform.system_access(tenant))
+    plan = await uncounted.plan(f"{{ customers(first: 50) {{ edges {{ node {{ {fields} }} }} }} }}")
+    scans = [node for node in _nodes(plan) if "Relation Name" in node]
+    customers, *others = sorted(scans, key=lambda one: one["Relation Name"] != "customers_customer")
+    assert customers["Relation Name"] == "customers_customer", "the page"
+    assert others
+    for one in others:
+        condition = one.get("Index Cond", "")
+        columns = [c for c in explained.indexes[one["Index Name"]] if _names(condition, c)]
+        assert len(columns) > 1, f"{one['Relation Name']}: {one['Index Name']} by {condition}"
+
+
+async def test_scores_that_are_asked_for_together_are_worked_out_once(explained: Explained) -> None:
+    async def times(fields: str) -> int:
+        document = f"{{ customers(first: 50) {{ edges {{ node {{ {fields} }} }} }} }}"
+        plan = await explained.plan(document)
+        scans = [node.get("Relation Name") for node in _nodes(plan)]
+        return scans.count("relationships_cooperation")
+
+    assert await times("relationshipScore") == 1
+    assert await times(SCORES) == 1
+    assert await times(" ".join(reversed(SCORES.split()))) == 1
+    assert await times(f'{SCORES} a: organizationalScore(asOf: "2024-01-01")') == 2
 
 
 async def test_every_filter_uses_an_index_of_its_column(explained: Explained) -> None:

@@ -260,6 +260,40 @@ async def test_customers_are_sorted_and_filtered_by_their_scores(guanxi: Boot) -
     assert [(one["code"], one["keyScore"]) for one in found] == [("C005", 50), ("C001", 100)]
 
 
+async def test_scores_are_the_same_together_and_apart(guanxi: Boot) -> None:
+    """What several of them are made of is worked out once, wherever each of them stands."""
+    w = await world(guanxi)
+    for number, tier in enumerate((Tier.S, Tier.B, Tier.A, Tier.C)):
+        customer = await w.customer(tier)
+        await key_people(w, customer)
+        await departments(w, customer, 4, number)
+    where = (
+        "where: { keyScore: { gt: 10 }, generalScore: { gt: 10 }, relationshipScore: { gt: 1 } }"
+    )
+    order = "orderBy: [RELATIONSHIP_SCORE_DESC, ORGANIZATIONAL_SCORE_ASC, CODE_ASC]"
+
+    async def asked(*fields: str) -> list[dict[str, Any]]:
+        node = f"{{ code {' '.join(fields)} }}"
+        answer = await w.app.graphql(
+            f"{{ customers({where}, {order}) {{ edges {{ node {node} }} }} }}"
+        )
+        return [edge["node"] for edge in answer["customers"]["edges"]]
+
+    together = await asked(*FIGURES)
+    assert len(together) == 3
+    assert await asked(*reversed(FIGURES)) == together
+    for name in FIGURES:
+        apart = [{"code": one["code"], name: one[name]} for one in together]
+        assert await asked(name) == apart
+    values = " ".join(f"{name} {{ avg max }}" for name in FIGURES)
+    ask = "{ customersAggregate(" + where + ") { values { %s } } }"
+    found = (await w.app.graphql(ask % values))["customersAggregate"]["values"]
+    for name in FIGURES:
+        alone = await w.app.graphql(ask % f"{name} {{ avg max }}")
+        assert alone["customersAggregate"]["values"] == {name: found[name]}
+        assert found[name]["max"] == max(one[name] for one in together)
+
+
 async def test_without_a_permission_there_is_no_score_and_without_tiers_no_composite(
     guanxi: Boot,
 ) -> None:

@@ -23,10 +23,17 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BindParameter, BooleanClauseList, Grouping
+from sqlalchemy.sql.elements import BindParameter, BooleanClauseList, Cast, Grouping
 from sqlalchemy.sql.expression import ColumnElement, FromClause
 from sqlalchemy.sql.lambdas import LambdaElement
-from sqlalchemy.sql.selectable import AliasedReturnsRows, FromGrouping, Join, TableClause
+from sqlalchemy.sql.selectable import (
+    AliasedReturnsRows,
+    FromGrouping,
+    Join,
+    ScalarSelect,
+    Select,
+    TableClause,
+)
 from sqlalchemy.util import LRUCache
 
 from guanxi_core.database.connections import NO_SETTINGS, Timed, connect
@@ -134,6 +141,7 @@ class _Compiler(PGCompiler_asyncpg):
                     continue
                 if within is not None and target not in within:
                     continue
+                other = _value(other)
                 if isinstance(other, BindParameter):
                     self.tenant_values.append(other)
                     scoped.add(target)
@@ -185,6 +193,15 @@ def _unaliased(leaf: Any) -> Any:
     while isinstance(leaf, AliasedReturnsRows):
         leaf = leaf.element
     return leaf
+
+
+def _value(expression: Any) -> Any:
+    """The bound value that a subquery selects, and nothing else; else the expression."""
+    inner = expression.element if isinstance(expression, ScalarSelect) else None
+    if isinstance(inner, Select) and not inner.get_final_froms() and len(inner._raw_columns) == 1:
+        [only] = inner._raw_columns
+        return only.clause if isinstance(only, Cast) else only
+    return expression
 
 
 def _is_tenant_column(column: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Variables = Mapping[str, Any]
 Getter = Callable[[Variables], Any]
 Late = Callable[[Variables, "Request"], Any]
+#: What `Ambient.once` calls.
+Share = Callable[[Hashable, Any], Any]
 
 
 @dataclass(slots=True)
@@ -189,7 +191,7 @@ class ImmediateBinds:
         return sa.bindparam(None, value, type_=type_, unique=True)
 
 
-def ambient(binds: Binds) -> Ambient:
+def ambient(binds: Binds, share: Share = lambda _, expression: expression) -> Ambient:
     """What SQL fields and policies may refer to."""
     return Ambient(
         tenant_id=binds.context("tenant"),
@@ -198,6 +200,7 @@ def ambient(binds: Binds) -> Ambient:
         user_id=binds.context("caller_id"),
         permissions=binds.context("permissions"),
         bind_setting=binds.setting,
+        share=share,
     )
 
 

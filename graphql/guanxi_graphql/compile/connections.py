@@ -102,11 +102,13 @@ class Connection:
             self._hits = self._search.hits(self._model)
             table = self._search.rows(self._model, self._hits)
         scope = Scope(self._model, table, self._policies, hits=self._hits)
-        conditions = [table.c.tenant_id == self._binds.context("tenant")]
-        conditions += self._policies.rows(self._model, table)
+        tenant = self._binds.context("tenant")
+        conditions = []
         if self._parent is not None:
             column, parent_id = self._parent
             conditions.append(table.c[column] == parent_id)
+            tenant = parent_id.table.c.get("tenant_id", tenant)  # see Scope.tenant
+        conditions += [table.c.tenant_id == tenant, *self._policies.rows(self._model, table)]
         archived = self._arguments.get("includeArchived")
         shown = isinstance(archived, Leaf) and archived.now
         if not shown and "archived_at" in table.c:

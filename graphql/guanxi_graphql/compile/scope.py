@@ -1,10 +1,12 @@
 """One row source in a statement: a model's table under an alias, and its side tables."""
 
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.elements import Grouping
 
 from guanxi_core.binding import bind
 from guanxi_core.breakers import PluginFailed, stops
@@ -33,9 +35,11 @@ class Scope:
         self._hits = hits  # of a search, beside which its rows are looked up, or the reverse
         self.policies = policies
         self._joined: dict[Owner, Any] = {}
-        #: Side tables and to-ones, each with its id and what else it must meet.
-        self._joins: list[tuple[Any, Any, list[Any]]] = []
+        #: Side tables, to-ones and what is worked out once, each with what it must meet.
+        self._joins: list[tuple[Any, Any]] = []
         self._entity: Any = None
+        self._shared: dict[Hashable, Any] = {}
+        self._once: dict[Hashable, Any] = {}  # what of these is joined
 
     def column(self, owner: Owner, name: str) -> Any:
         """A column of the model, or of what is beside it."""
@@ -50,23 +54,37 @@ class Scope:
                 side = source_of(owner, alias)
             self._joined[owner] = side
             held = self.policies.held(self.model, self.source, owner.info.read)
-            self._joins.append((side, self.id, held))
+            self._join(side, self.id, held)
         return side.c[name]
+
+    def _join(self, table: Any, identity: Any, conditions: list[Any]) -> None:
+        mine = table.c.tenant_id == self.tenant
+        self._joins.append((table, sa.and_(mine, table.c.id == identity, *conditions)))
 
     @property
     def id(self) -> Any:
         """The row's UUID."""
         return self.source.c.id
 
+    @property
+    def tenant(self) -> Any:
+        """The tenant, to look up what belongs to a row: that of the row itself, if it tells it.
+
+        Of a tenant by its id PostgreSQL believes, until it has counted its rows, that it has none;
+        then it reads all of them for each row, as an index by anything else is as good to it.
+        """
+        context = self.policies.binds.context("tenant")
+        return self.source.c.get("tenant_id", context)
+
     def sides(self) -> list[Any]:
-        """The side tables asked for so far."""
-        return list(self._joined.values())
+        """What stands beside the row so far: side tables, and what is worked out once."""
+        return [*self._joined.values(), *self._once.values()]
 
     def to_one(self, model: type[Model], name: str, identity: Any) -> "Scope":
         """The row of another model that ``identity`` refers to, joined to this one's."""
         other = Scope(model, source_of(model, name), self.policies)
         other._joins = self._joins
-        self._joins.append((other.source, identity, self.policies.rows(model, other.source)))
+        self._join(other.source, identity, self.policies.rows(model, other.source))
         return other
 
     def from_(self) -> Any:
@@ -76,20 +94,22 @@ class Scope:
             lateral = isinstance(self._hits, sa.Lateral)
             first, second = (joined, self._hits) if lateral else (self._hits, joined)
             joined = sa.join(first, second, sa.true())
-        tenant = self.policies.binds.context("tenant")
-        for table, identity, conditions in self._joins:
-            joined = joined.outerjoin(
-                table, sa.and_(table.c.tenant_id == tenant, table.c.id == identity, *conditions)
-            )
+        for table, condition in self._joins:
+            joined = joined.outerjoin(table, condition)
         return joined
 
     def expression(self, entry: Contributed, arguments: dict[str, Any]) -> Any:
         """An SQL field's expression, every table in it bound to the tenant and to visible rows."""
         if self._entity is None:
             self._entity = aliased(self.model, self.source)
+        known = set(self._shared)
+
+        def share(name: Hashable, expression: Any) -> Any:
+            return self._share((entry.plugin, name), expression, known)
+
         try:
             made = entry.contribution.function(
-                self._entity, ambient(self.policies.binds), **arguments
+                self._entity, ambient(self.policies.binds, share), **arguments
             )
         except BaseException as error:
             if stops(error):
@@ -100,10 +120,25 @@ class Scope:
             return SQLMoney(self._bound(made.minor), self._bound(made.currency))
         return self._bound(made)
 
+    def _share(self, key: Hashable, expression: Any, known: set[Hashable]) -> Any:
+        """Join what another field, which is ``known``, is made of as well, and take it from there.
+
+        OFFSET 0 keeps PostgreSQL from working it out wherever it is used.
+        """
+        if key not in self._shared:
+            self._shared[key] = Grouping(expression)
+        shared = self._shared[key]
+        if key in known and key not in self._once:
+            worked_out = sa.select(shared.element.label("value")).offset(sa.literal_column("0"))
+            once = worked_out.lateral(f"{self.source.name}_once_{len(self._once)}")
+            self._once[key] = once
+            self._joins.append((once, sa.true()))
+            shared.element = once.c.value
+        return shared
+
     def _bound(self, expression: Any) -> Any:
-        tenant = self.policies.binds.context("tenant")
         narrow = self.policies.inner if self.policies.rights.limited else None
-        return bind(expression, self.source, tenant, narrow)
+        return bind(expression, self.source, self.tenant, narrow, self._once.values())
 
 
 def as_text(expression: Any) -> Any:
