@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -19,6 +20,11 @@ from guanxi_core.telemetry import logs
 from served import served
 
 __all__ = ["served"]
+
+
+#: A machine that others keep busy proves nothing wrong.
+settings.register_profile("guanxi", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("guanxi")
 
 
 def pytest_configure(config: pytest.Config) -> None:
