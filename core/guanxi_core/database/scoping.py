@@ -196,9 +196,9 @@ def _unaliased(leaf: Any) -> Any:
 
 
 def _value(expression: Any) -> Any:
-    """The bound value that a subquery selects, and nothing else; else the expression."""
+    """The bound value that a subquery selects, which is this or nothing; else the expression."""
     inner = expression.element if isinstance(expression, ScalarSelect) else None
-    if isinstance(inner, Select) and not inner.get_final_froms() and len(inner._raw_columns) == 1:
+    if isinstance(inner, Select) and len(inner._raw_columns) == 1:
         [only] = inner._raw_columns
         return only.clause if isinstance(only, Cast) else only
     return expression
