@@ -35,9 +35,12 @@ class Databases:
     owner is its superuser. Tests must hold either way.
     """
 
-    def __init__(self, address: Callable[[str, str], str], superuser: str) -> None:
+    def __init__(
+        self, address: Callable[[str, str], str], superuser: str, *, strategy: str = "WAL_LOG"
+    ) -> None:
         self._address = address
         self._superuser = superuser
+        self._strategy = strategy  # PostgreSQL's for copying databases
         self._made: list[str] = []
         self._template: str | None = None
 
@@ -46,7 +49,7 @@ class Databases:
         name = f"guanxi_test_{secrets.token_hex(6)}"
         await self._execute(
             f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {template or 'template0'} "
-            + ("" if template else "ENCODING 'UTF8' LOCALE 'C.UTF-8'")
+            f"STRATEGY {self._strategy} " + ("" if template else "ENCODING 'UTF8' LOCALE 'C.UTF-8'")
         )
         self._made.append(name)
         return Scratch(name, self._address(OWNER, name), self._address(APP, name))
