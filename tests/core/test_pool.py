@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from databases import Databases, Scratch
-from guanxi_core.database import pool as pool_module
 from guanxi_core.database.connections import connect
 from guanxi_core.database.embedded import EmbeddedServer
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in
@@ -193,97 +192,6 @@ async def test_who_asks_first_is_served_first_and_there_are_never_more_than_size
             group.create_task(ask(number))
     assert served == list(range(20))
     assert len(pids) <= 2
-    await pool.close()
-
-
-async def test_only_a_few_statements_run_at_a_time(
-    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(pool_module, "_SLOW", 60)  # none of them is slow
-    pool = await TenantPool.open(scratch.app_url, size=10)
-    held = [await pool.take(A) for _ in range(pool_module._BRISK)]
-    waiter = asyncio.create_task(pool.take(B))
-    await asyncio.sleep(0.1)
-    assert not waiter.done()
-    assert pool.waiting == 1
-    assert pool.ready(A) is None
-    pool.give(held.pop())
-    connection = await asyncio.wait_for(waiter, 5)
-    assert await connection.fetchval(TENANT) == str(B)
-    assert pool.state.open == pool_module._BRISK
-    for one in (*held, connection):
-        pool.give(one)
-    await pool.close()
-
-
-async def test_what_commits_is_not_one_of_the_few(
-    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(pool_module, "_SLOW", 60)
-    few = pool_module._BRISK
-    pool = await TenantPool.open(scratch.app_url, size=few + 2)
-    async with asyncio.timeout(5):
-        writing = [await pool.take(A, commits=True) for _ in range(2)]
-        reading = [await pool.take(A) for _ in range(few)]
-    waiter = asyncio.create_task(pool.take(A, commits=True))
-    await asyncio.sleep(0.05)
-    assert not waiter.done()  # these are all there are
-    pool.give(writing.pop())
-    connection = await asyncio.wait_for(waiter, 5)
-    pool.give(reading.pop())
-    assert pool.ready(A, commits=True) is not None  # and may be all that commit
-    pool.give(connection)
-    reading.append(await asyncio.wait_for(pool.take(A), 5))
-    late = asyncio.create_task(pool.take(A))
-    await asyncio.sleep(0.05)
-    assert not late.done()  # what committed, and came back, leaves no room for another read
-    pool.give(reading.pop())
-    pool.give(await asyncio.wait_for(late, 5))
-    assert pool._room == few + 2  # two that write are still lent
-    await pool.close(timeout=0.1)
-
-
-async def test_places_of_broken_connections_are_given_once(scratch: Scratch):
-    size = pool_module._BRISK
-    pool = await TenantPool.open(scratch.app_url, size=size)
-    held = [await pool.take(A) for _ in range(size)]
-    waiting = [asyncio.create_task(pool.take(A)) for _ in range(size + 3)]
-    await asyncio.sleep(0)
-    idle = held.pop()
-    pool._is_back(idle)  # idle, and broken before anybody is served
-    pool._idle.append(idle)
-    idle.terminate()
-    pool._serve()
-    assert pool.state.open <= size
-    done = 0
-    for connection in held:
-        pool.give(connection)
-    while waiting:
-        finished, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=5)
-        assert finished
-        assert pool.state.open <= size
-        for task in finished:
-            waiting.remove(task)
-            pool.give(task.result())
-            done += 1
-    assert done == size + 3
-    await pool.close()
-
-
-async def test_nobody_waits_behind_what_is_slow(scratch: Scratch):
-    pool = await TenantPool.open(scratch.app_url, size=pool_module._BRISK + 3)
-    slow = [await pool.take(A) for _ in range(pool_module._BRISK)]
-    async with asyncio.timeout(5):
-        others = [await pool.take(A) for _ in range(3)]
-    with pytest.raises(TimeoutError):  # these are all there are
-        async with asyncio.timeout(0.1):
-            await pool.take(A)
-    for connection in (*slow, *others):
-        pool.give(connection)
-    monopoly = [await pool.take(A) for _ in range(pool_module._BRISK)]
-    assert pool.ready(A) is None  # what was slow, and came back, makes no room any more
-    for connection in monopoly:
-        pool.give(connection)
     await pool.close()
 
 

@@ -79,14 +79,12 @@ class GuanxiConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no t
 class TenantConnection(GuanxiConnection):
     """A connection of a :class:`~guanxi_core.database.pool.TenantPool`."""
 
-    __slots__ = ("_plans", "apart", "lent", "since", "tenant")
+    __slots__ = ("_plans", "lent", "tenant")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tenant: object = None  # a UUID; None for no tenant at all
         self.lent = True
-        self.since = time.perf_counter()  # when it was lent
-        self.apart = False  # whether it does not count as one of the few that are lent at a time
         self._plans: OrderedDict[str, Any] = OrderedDict()
 
     async def answer(self, query: str, arguments: Sequence[Any]) -> Any:

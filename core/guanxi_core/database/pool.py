@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 _SWITCH: Final = "SELECT set_config('guanxi.tenant', $1, false)"
 _UNKNOWN: Final = object()
-_BRISK: Final = 6  # lent at a time: more statements at once only make each other slower
-_SLOW: Final = 0.005  # seconds after which a lent connection is not one of these
 
 
 class PoolState(NamedTuple):
@@ -46,23 +44,8 @@ class PoolState(NamedTuple):
     used: int
 
 
-class _Waiter(NamedTuple):
-    """Who waits for a connection; None tells them to open one, in a place that is counted."""
-
-    future: "asyncio.Future[TenantConnection | None]"
-    tenant_id: object
-    began: float
-    commits: bool
-
-
 class TenantPool:
     """At most ``size`` connections; who asks first is served first.
-
-    As long as statements take a moment each, a few are run at a time and the others wait here, not
-    in PostgreSQL, where many at once keep a small machine's processors from their caches and take
-    half as long again. Those that go on for longer do not count as one of the few, so that nobody
-    waits behind them; nor do those that commit, which wait for the disk, and the more of them wait
-    together, the fewer times it has to write.
 
     ::
 
@@ -94,9 +77,7 @@ class TenantPool:
         self._settings = settings
         self._idle: list[TenantConnection] = []  # the last one back is lent first
         self._count = 0  # open or being opened
-        self._room = _BRISK  # how many may be lent, as far as there are so many
-        self._waiters: deque[_Waiter] = deque()
-        self._looking = False
+        self._waiters: deque[asyncio.Future[TenantConnection | None]] = deque()
         self._all: set[TenantConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -137,7 +118,7 @@ class TenantPool:
 
         The core's functions set the tenant themselves, so this costs one round trip always.
         """
-        connection = await self._obtain(_UNKNOWN)
+        connection = self._pick(_UNKNOWN) or await self._obtain()
         try:
             rows: list[Any] = await connection.fetch(query, *arguments)
         except Exception as error:
@@ -148,27 +129,19 @@ class TenantPool:
         finally:
             self.give(connection)
 
-    def ready(self, tenant_id: UUID, *, commits: bool = False) -> Any:
+    def ready(self, tenant_id: UUID) -> Any:
         """Lend the connection that came back last, if it is set to ``tenant_id``; else None."""
         idle = self._idle
-        if (
-            idle
-            and (commits or self._count - len(idle) < self._room)
-            and idle[-1].tenant == tenant_id
-            and not idle[-1].is_closed()
-        ):
+        if idle and idle[-1].tenant == tenant_id and not idle[-1].is_closed():
             connection = idle.pop()
-            self._lend(connection, commits)
+            connection.lent = True
             return connection
         return None
 
-    async def take(self, tenant_id: UUID | None, *, commits: bool = False) -> Any:
-        """Lend a connection set to ``tenant_id``, or to no tenant for None.
-
-        ``commits`` says that its statement writes.
-        """
+    async def take(self, tenant_id: UUID | None) -> Any:
+        """Lend a connection set to ``tenant_id``, or to no tenant for None."""
         while True:
-            connection = await self._obtain(tenant_id, commits)
+            connection = self._pick(tenant_id) or await self._obtain()
             if connection.tenant == tenant_id:
                 return connection
             connection.tenant = _UNKNOWN
@@ -194,7 +167,7 @@ class TenantPool:
     @property
     def waiting(self) -> int:
         """How many callers wait for a connection."""
-        return sum(not waiter.future.done() for waiter in self._waiters)
+        return sum(not waiter.done() for waiter in self._waiters)
 
     def give(self, connection: Any) -> None:
         """Take a connection back. Call it in a ``finally`` clause, once."""
@@ -226,7 +199,7 @@ class TenantPool:
         """Lend nothing more, wait for what is lent, then close; after ``timeout`` break it off."""
         self._closed = True
         while self._waiters:
-            waiter = self._waiters.popleft().future
+            waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(DatabaseUnavailable("the connection pool is closed."))
         while self._idle:
@@ -241,7 +214,7 @@ class TenantPool:
             for connection in self._all:
                 connection.terminate()
 
-    def _pick(self, tenant_id: object, commits: bool) -> TenantConnection | None:
+    def _pick(self, tenant_id: object) -> TenantConnection | None:
         """An idle connection, one that is set to the tenant already if there is any."""
         idle = self._idle
         while idle:
@@ -251,74 +224,42 @@ class TenantPool:
             else:
                 position = len(idle) - 1
             connection = idle.pop(position)
-            self._lend(connection, commits)
+            connection.lent = True
             if not connection.is_closed():
                 return connection
-            self._drop(connection)  # its place is for who asks here
-            self._count -= 1
+            self._discard(connection)
         return None
 
-    async def _obtain(self, tenant_id: object, commits: bool = False) -> TenantConnection:
-        """An idle or new connection while there is room, else the next that comes back."""
+    async def _obtain(self) -> TenantConnection:
+        """A new connection while there may be more, else the next that comes back."""
         if self._closed:
             raise DatabaseUnavailable("the connection pool is closed.")
-        if self._has_room(commits):
-            if connection := self._pick(tenant_id, commits):
-                return connection
+        if self._count < self.size:
             self._count += 1
-            return await self._connect(commits)
-        loop = asyncio.get_running_loop()
-        began = time.perf_counter()
-        waiter = _Waiter(loop.create_future(), tenant_id, began, commits)
+            return await self._connect()
+        waiter: asyncio.Future[TenantConnection | None]
+        waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
-        if not self._looking:
-            self._looking = True
-            loop.call_later(_SLOW, self._look)
+        began = time.perf_counter()
         try:
-            found = await waiter.future
-        except BaseException:
+            async with asyncio.timeout(self._patience):
+                connection = await waiter
+        except BaseException as error:
             metrics.POOL_WAITS.observe(time.perf_counter() - began, "given_up")
-            if waiter.future.done() and not waiter.future.cancelled():
-                if waiter.future.exception() is None:  # served and cancelled in the same moment
-                    self._pass_on(waiter.future.result())
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._pass_on(waiter.result())  # served and cancelled in the same moment
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
+            if isinstance(error, TimeoutError):
+                raise DatabaseUnavailable(
+                    f"all {self.size} connections to the database {place_of(self.url)} are busy: "
+                    "try again later."
+                ) from None
             raise
         metrics.POOL_WAITS.observe(time.perf_counter() - began, "served")
-        return found if found is not None else await self._connect(commits)
+        return connection if connection is not None else await self._connect()
 
-    def _look(self) -> None:
-        """While somebody waits: make room beside slow connections, and end patience."""
-        now = time.perf_counter()
-        for connection in self._all:
-            if connection.lent and not connection.apart and now - connection.since >= _SLOW:
-                connection.apart = True
-                self._room += 1
-        self._serve()
-        while self._waiters and now - self._waiters[0].began >= self._patience:
-            waiter = self._waiters.popleft().future
-            if not waiter.done():
-                waiter.set_exception(
-                    DatabaseUnavailable(
-                        f"all {self.size} connections to the database {place_of(self.url)} are "
-                        "busy: try again later."
-                    )
-                )
-        self._looking = bool(self._waiters)
-        if self._looking:
-            asyncio.get_running_loop().call_later(_SLOW, self._look)
-
-    def _serve(self) -> None:
-        """Lend to who waits longest while there is room."""
-        while self._waiters and self._has_room(self._waiters[0].commits):
-            waiter = self._waiters.popleft()
-            if not waiter.future.done():
-                connection = self._pick(waiter.tenant_id, waiter.commits)
-                if connection is None:
-                    self._count += 1
-                waiter.future.set_result(connection)
-
-    async def _connect(self, commits: bool) -> TenantConnection:
+    async def _connect(self) -> TenantConnection:
         """Fill a place that was counted already."""
         try:
             connection: TenantConnection = await connect(
@@ -328,7 +269,6 @@ class TenantPool:
             self._vacate()
             raise
         self._all.add(connection)
-        self._lend(connection, commits)
         return connection
 
     def _pass_on(self, connection: TenantConnection | None) -> None:
@@ -342,59 +282,28 @@ class TenantPool:
         if self._closed:
             self._later(self._farewell(connection))
             return
-        self._is_back(connection)
-        if self._waiters and self._hand_over(connection):
-            return
-        self._idle.append(connection)
-        if self._waiters:
-            self._serve()
-
-    def _hand_over(self, connection: TenantConnection) -> bool:
-        """Lend what has just come back to who waits longest, if it is set to their tenant."""
-        waiter = self._waiters[0]
-        if (
-            waiter.tenant_id != connection.tenant
-            or waiter.future.done()
-            or self._count - len(self._idle) > self._most(waiter.commits)
-        ):
-            return False
-        self._waiters.popleft()
-        self._lend(connection, waiter.commits)
-        waiter.future.set_result(connection)
-        return True
-
-    def _has_room(self, commits: bool) -> bool:
-        return self._count - len(self._idle) < self._most(commits)
-
-    def _most(self, commits: bool) -> int:
-        """How many may be lent."""
-        return self.size if commits else min(self._room, self.size)
-
-    def _lend(self, connection: TenantConnection, commits: bool) -> None:
-        connection.lent = True
-        connection.since = time.perf_counter()
-        connection.apart = commits
-        self._room += commits
-
-    def _is_back(self, connection: TenantConnection) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
         connection.lent = False
-        if connection.apart:
-            connection.apart = False
-            self._room -= 1
-
-    def _drop(self, connection: TenantConnection) -> None:
-        self._is_back(connection)
-        self._all.discard(connection)
-        connection.terminate()
+        self._idle.append(connection)
 
     def _discard(self, connection: TenantConnection) -> None:
-        self._drop(connection)
+        connection.lent = False
+        self._all.discard(connection)
+        connection.terminate()
         self._vacate()
 
     def _vacate(self) -> None:
         """Leave a place to who waits longest; they open a connection of their own."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
         self._count -= 1
-        self._serve()
         if not self._count:
             self._drained.set()
 

@@ -188,7 +188,7 @@ class Mutations:
         self.secrets |= dict.fromkeys(plan.secrets)
         if plan.payload and self._keyed is None:
             pool, tenant = self._platform.pool, self._request.access.installation.tenant.id
-            connection = pool.ready(tenant, commits=True) or await pool.take(tenant, commits=True)
+            connection = pool.ready(tenant) or await pool.take(tenant)
             try:
                 row = await connection.answer(plan.statement.sql, arguments)
             except Exception as error:
