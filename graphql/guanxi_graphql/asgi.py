@@ -1,7 +1,9 @@
 """The few things of ASGI that are used without a framework."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -11,7 +13,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 _EMPTY = (204, 304)  # have no body, and no length of one
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """One HTTP response."""
 
     status: int

@@ -60,19 +60,20 @@ class TokenLimit:
     def __init__(self, rate: float, now: Callable[[], float] = time.monotonic) -> None:
         self._buckets = Buckets(rate, max(1, ceil(rate * 2)), now)
         window = max(1, ceil(self._buckets.burst / rate))
-        self._policy = b'"token";q=%d;w=%d' % (self._buckets.burst, window)
+        policy = b'"token";q=%d;w=%d' % (self._buckets.burst, window)
+        self._policy = (b"ratelimit-policy", policy)
 
     def count(self, token_id: Hashable) -> tuple[bool, Headers]:
         """Whether this request is within the limit, and the headers that tell."""
         left = self._buckets.take(token_id)
-        allowed = left >= 0
-        missing = self._buckets.burst - left if allowed else -left
-        reset = ceil(missing / self._buckets.rate)
-        headers: Headers = (
-            (b"ratelimit-policy", self._policy),
-            (b"ratelimit", b'"token";r=%d;t=%d' % (max(0, int(left)), reset)),
-        )
-        return allowed, headers if allowed else (*headers, (b"retry-after", b"%d" % reset))
+        if left >= 0:
+            reset = ceil((self._buckets.burst - left) / self._buckets.rate)
+            return True, (self._policy, (b"ratelimit", b'"token";r=%d;t=%d' % (left, reset)))
+        reset = ceil(-left / self._buckets.rate)
+        return False, (
+            self._policy, (b"ratelimit", b'"token";r=0;t=%d' % reset),
+            (b"retry-after", b"%d" % reset),
+        )  # fmt: skip
 
 
 @dataclass(slots=True)

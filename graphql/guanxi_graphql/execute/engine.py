@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
 from guanxi_core.audit import Origin
@@ -38,7 +40,7 @@ _MAKING = "schema in the making"
 _STREAM = "Subscriptions need a WebSocket, or POST with Accept: text/event-stream."
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True):
     """A response: its JSON, whether the operation ran (it has ``data``), or had run before.
 
     One that tells a ``secret``, or may do so, is sent as it is and kept by nobody.
@@ -123,7 +125,7 @@ class Engine:
         except Refused:
             return reply
         told = encode({"cost": {"requested": cost, "limit": limits.cost}})
-        return reply._replace(body=reply.body[:-1] + b',"extensions":' + told + b"}")
+        return replace(reply, body=reply.body[:-1] + b',"extensions":' + told + b"}")
 
     async def execute(
         self,
@@ -196,7 +198,7 @@ class Engine:
             if mutations.secrets:
                 await self._tell(request, document, mutations.secrets)
             reply = _reply(body, mutations.errors, secret=True)
-            return reply if once is None or once.ran else reply._replace(replayed=True)
+            return reply if once is None or once.ran else replace(reply, replayed=True)
         except Refusal as error:
             _drop(documents, (document, operation))
             if parsed.reads:
