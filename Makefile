@@ -24,7 +24,7 @@ demo: $(READY) ## A running server with the telecom sample tenant.
 test: $(READY) ## The test suite, in parallel, on the embedded PostgreSQL.
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
-trust: $(READY) ## The promises of docs/security.md in full, and a table of what was reached (25 minutes).
+trust: $(READY) ## The promises of docs/security.md in full, and a table of what was reached (takes long).
 	@GUANXI_TRUST=1 $(BIN)/python -m pytest tests/trust -v -n 2 --dist loadgroup --timeout 1800
 
 check: $(READY) ## Style, types and import rules.

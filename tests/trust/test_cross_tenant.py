@@ -10,7 +10,7 @@ from with_append_only import Readings
 from with_private_columns import Safes
 from with_scopes import Herd
 
-from figures import Figure
+from figures import LONG, Figure
 from guanxi_core.custom.definitions import takes_fields
 from guanxi_sdk import Plugin
 from guanxi_sdk.testing import Boot
@@ -19,7 +19,7 @@ from probing import UNDONE, subjects, told
 SUBJECTS = subjects(Readings, Safes, large=[Herd])
 
 
-@pytest.mark.timeout(600)  # a plugin with many models has many documents
+@pytest.mark.timeout(7200 if LONG else 600)  # a plugin with many models has many documents
 @pytest.mark.parametrize("plugins", SUBJECTS.values(), ids=SUBJECTS)
 async def test_nobody_reaches_another_tenant(
     guanxi: Boot, plugins: tuple[type[Plugin]], figure: Figure

@@ -27,7 +27,7 @@ SCOPES = {
 }  # fmt: skip
 
 
-@pytest.mark.timeout(600)  # a plugin with many models has many documents
+@pytest.mark.timeout(7200 if LONG else 600)  # a plugin with many models has many documents
 @pytest.mark.parametrize("plugins", SUBJECTS.values(), ids=SUBJECTS)
 async def test_hidden_fields_stay_hidden(
     guanxi: Boot, plugins: tuple[type[Plugin]], figure: Figure
