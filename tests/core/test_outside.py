@@ -283,18 +283,17 @@ class TestOutside:
 
     async def test_stopping_waits_for_it_and_then_gives_it_back(self, app, monkeypatch):
         monkeypatch.setattr(workers, "_GRACE", 0.3)
-        started = asyncio.Event()
+        begun = []
 
         async def wait(number):
-            started.set()
+            begun.append(number)
             await asyncio.sleep(0.05 if number == 1 else 60)
 
         with_strangers.behaviour["tell"] = wait
         async with Worker(app.platform).working():
             await came(app, 1)
             await came(app, 2)
-            await started.wait()
-            await until(lambda: with_strangers.told)
+            await until(lambda: len(begun) == 2 and with_strangers.told)
         assert with_strangers.told == [1]
         assert sorted(await deliveries(app, "tell")) == [("done", 1, None), ("waiting", 0, None)]
 
