@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
 
-from reference.laboratory import Laboratory
+from reference.laboratory import Case, Laboratory
 
 LONG = os.environ.get("GUANXI_EQUALITY")
 EXAMPLES = int(LONG or 2_000)
@@ -56,3 +56,11 @@ test_documents_answer_as_the_reference_does_1 = _part(1)
 test_documents_answer_as_the_reference_does_2 = _part(2)
 test_documents_answer_as_the_reference_does_3 = _part(3)
 test_documents_answer_as_the_reference_does_4 = _part(4)
+
+
+async def test_of_two_faults_either_is_told(laboratory: Laboratory) -> None:
+    document = """query ($n: Int) {
+        researchers(orderBy: [ACTIVE_ASC, DEPOSIT_ASC], first: $n) { __typename }
+    }"""
+    case = Case(0, frozenset({"lab.read"}), True, document, [{"n": -1}])
+    assert await laboratory.difference(case) is None

@@ -253,6 +253,8 @@ class Oracle:
         if model is None:
             return set()
         codes = {fault.code for fault in self._faults(model, arguments.get("where"))}
+        if name == listed and self._hides_order(model, arguments):
+            codes.add(Denied.code)  # also where the page itself is refused
         try:
             (self.page if name == listed else functools.partial(grouping, self))(model, arguments)
         except Refusal as error:
@@ -591,6 +593,12 @@ class Oracle:
         """Refuse to sort or group by what the caller may not see."""
         if self.forbidden(model.info.name, camel(attribute), {}):
             raise Denied
+
+    def _hides_order(self, model: type[Model], arguments: Mapping[str, Any]) -> bool:
+        """Whether the caller may not see what an order is by; behind the id none counts."""
+        keys = [key.rpartition("_")[0].lower() for key in arguments.get("orderBy") or ()]
+        counted = keys[: keys.index("id")] if "id" in keys else keys
+        return any(self.forbidden(model.info.name, camel(key), {}) for key in counted)
 
     def demand(self, model: type[Model], name: str) -> None:
         """Withhold a field that the caller may not see."""
