@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from graphql import parse, validate
 from with_every_kind import Lab
@@ -19,6 +20,7 @@ from guanxi_core.editions import compose
 from guanxi_core.limits import HIGHEST, set_limits
 from guanxi_core.platform import Platform
 from guanxi_core.tenancy import create_tenant, set_plugin
+from guanxi_graphql.compile import filters
 from guanxi_graphql.execute.engine import Engine
 from guanxi_graphql.schema import schema_of, sdl
 from guanxi_sdk import Model, Rights
@@ -34,6 +36,9 @@ _rights = cache(Rights.to_all)
 
 #: How many different worlds documents are tried on.
 WORLDS = 24
+
+#: Documents are made by chance, and a few have more conditions than a request may.
+_CONDITIONS = 100 * filters.DEAREST
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,11 @@ class Laboratory:
         access = Access(caller, access.installation, access.epoch)
         # What fails in each document on purpose must not switch the plugin off for the next ones.
         self.platform.breakers.of(access.installation.tenant).success("lab", "broken")
-        reply = await self.engine.execute(access, case.text, dict(variables), locale=case.locale)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(filters, "DEAREST", _CONDITIONS)
+            reply = await self.engine.execute(
+                access, case.text, dict(variables), locale=case.locale
+            )
         return json.loads(reply.body)
 
     async def reference(self, case: Case) -> list[Answer]:
