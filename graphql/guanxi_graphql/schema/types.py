@@ -28,11 +28,8 @@ class _Plain(ObjectTypeMeta):
         return type.__new__(cls, name, bases, namespace, **options)
 
 
-class Output(graphene.ObjectType, metaclass=_Plain):
+class Output(graphene.ObjectType, metaclass=_Plain, abstract=True):
     """What types with fields are made of."""
-
-    class Meta:  # noqa: D106
-        abstract = True
 
 
 def make(base: type, name: str, description: str, fields: Mapping[str, Any], **meta: Any) -> Any:
