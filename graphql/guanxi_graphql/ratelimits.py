@@ -28,16 +28,15 @@ class Buckets:
         self._now = now
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def level(self, key: Hashable) -> float:
+    def _level(self, key: Hashable, now: float) -> float:
         """How much is left."""
-        level, at = self._levels.get(key, (float(self.burst), 0.0))
-        return min(self.burst, level + (self._now() - at) * self.rate)
+        level, at = self._levels.get(key, (float(self.burst), now))
+        return min(self.burst, level + (now - at) * self.rate)
 
     def take(self, key: Hashable) -> float:
         """Take one if there is any; returns how much is left, less than 0 for a refusal."""
         now = self._now()
-        level, at = self._levels.get(key, (float(self.burst), now))
-        level = min(self.burst, level + (now - at) * self.rate) - 1
+        level = self._level(key, now) - 1
         if level >= 0:
             self._levels[key] = level, now
             self._levels.move_to_end(key)
@@ -47,9 +46,10 @@ class Buckets:
 
     def give(self, key: Hashable) -> None:
         """Give back one that was taken for nothing."""
-        level = self.level(key) + 1
+        now = self._now()
+        level = self._level(key, now) + 1
         if level < self.burst:
-            self._levels[key] = level, self._now()
+            self._levels[key] = level, now
         else:
             self._levels.pop(key, None)
 
