@@ -223,7 +223,7 @@ async def test_refusals_are_repeated_and_failures_are_not(desk: Desk) -> None:
     assert (await desk.ask(b"refused", verb, code="wrong")).replayed
     taken = await desk.ask(b"one", code="C", name="Ada"), await desk.ask(b"two", code="C", name="A")
     assert data(taken[1])["createCustomer"]["errors"] == [{"code": "ALREADY_EXISTS"}]
-    assert (await desk.ask(b"two", code="C", name="A")) == (taken[1].body, True, True, True)
+    assert (await desk.ask(b"two", code="C", name="A")) == Reply(taken[1].body, True, True, True)
     Fickle.failing = True
     assert codes(await desk.ask(b"failed", verb, code="fine")) == ["PLUGIN_FAILED"]
     assert await desk.count("customers_customer") == 1
@@ -231,7 +231,7 @@ async def test_refusals_are_repeated_and_failures_are_not(desk: Desk) -> None:
     done = await desk.ask(b"failed", verb, code="fine")
     assert not done.replayed
     assert data(done)["tryIt"]["errors"] == []
-    assert (await desk.ask(b"failed", verb, code="fine")) == (done.body, True, True, True)
+    assert (await desk.ask(b"failed", verb, code="fine")) == Reply(done.body, True, True, True)
     assert await desk.count("customers_customer") == 2
     assert await desk.count("guanxi_audit WHERE action = 'fickle.try_it'") == 1
 
@@ -381,7 +381,7 @@ async def test_a_process_killed_between_two_fields(guanxi: Any, figure: Figure) 
         made = data(again)
         assert [made["first"]["errors"], made["second"]["errors"]] == [[], []]
         third = await desk.ask(b"killed " + a.encode(), TWO, a=a, b=b)
-        assert third == (again.body, True, True, True)
+        assert third == Reply(again.body, True, True, True)
         assert await desk.count("customers_customer") == 2 * (number + 1)
     await seal(pool)
     verdict = await verify(pool, tenant)
