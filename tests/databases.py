@@ -16,6 +16,7 @@ VARIABLE: Final = "GUANXI_TEST_DATABASE_URL"
 #: The folder of one test run, which all its processes share.
 HOME: Final = "GUANXI_TEST_HOME"
 OWNER, APP = "guanxi_owner", "guanxi_app"
+_ROLES: Final = 6212530488213041  # of the advisory lock of whoever makes them
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,17 @@ class Databases:
         return self._address("", scratch.name)
 
     async def make_roles(self) -> None:
-        """Make both roles where they are missing; other runs may do the same at this moment."""
-        for role in (OWNER, APP):
-            try:
-                await self._execute(f"CREATE ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS")
-            except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
-                await self._execute(f"ALTER ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS")
+        """Make both roles where they are missing; one run after the other, as roles are rows."""
+        connection = await asyncpg.connect(self._superuser)
+        try:
+            await connection.execute(f"SELECT pg_advisory_lock({_ROLES})")  # until it is closed
+            for role in (OWNER, APP):
+                try:
+                    await connection.execute(f"CREATE ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS")
+                except asyncpg.DuplicateObjectError:
+                    await connection.execute(f"ALTER ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS")
+        finally:
+            await connection.close()
 
     async def _execute(self, statement: str) -> None:
         connection = await asyncpg.connect(self._superuser)
