@@ -87,9 +87,19 @@ def subjects(
 
 
 def told(plugins: Sequence[type[Plugin]]) -> dict[str, dict[str, Any]]:
-    """The ``examples`` and ``undone`` of these plugins, as the probes take them."""
+    """The ``examples`` and ``undone`` of these and what they require, as the probes take them."""
     found: dict[str, dict[str, Any]] = {"examples": {}, "undone": {}}
-    for name in [plugin.manifest.name for plugin in plugins] or [""]:
+    for name in _with_required(plugins) or [""]:
         found["examples"] |= EXAMPLES.get(name, {})
         found["undone"] |= UNDONE.get(name, {})
     return found
+
+
+def _with_required(plugins: Sequence[type[Plugin]]) -> list[str]:
+    """The names of plugins, after those of all that they require."""
+    known = discover().plugins
+    names: list[str] = []
+    for plugin in plugins:
+        required = [known[name] for name, _ in plugin.manifest.requires if name in known]
+        names += [*_with_required(required), plugin.manifest.name]
+    return names

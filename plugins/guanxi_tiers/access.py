@@ -30,7 +30,7 @@ async def too_many(ctx: Context, at_once: int) -> bool:
     return sees_everybody(ctx) and await how_many(ctx, sa.true()) > at_once
 
 
-def require_names(ctx: Context) -> None:
-    """Refuse whoever may not read customers what names them, their people or our employees."""
+def require_customers(ctx: Context) -> None:
+    """Refuse whoever may not read customers what names them or is worked out from what they did."""
     if not ctx.caller.may("customers.read"):
         raise Forbidden("customers.read")

@@ -7,6 +7,7 @@ from uuid import UUID
 from guanxi_customers import Customer, Employee, Office
 from guanxi_sdk import SQL, Ambient, Context, mutation, on, schedule, sql_field
 from guanxi_tiers import keeping, obligations
+from guanxi_tiers.access import require_customers
 from guanxi_tiers.events import CustomersClassified, ObligationsRequested, TierChanged
 from guanxi_tiers.obligations import TierObligation
 from guanxi_tiers.permissions import READ, WRITE
@@ -62,6 +63,7 @@ class Obliging:
         The same happens by itself every hour, and for those customers who get another tier. In a
         large enterprise it is done beside the request: `jobs` tells how far it is.
         """
+        require_customers(ctx)
         return await keeping.update_obligations(ctx, self.settings)
 
     @on(ObligationsRequested, deadline=1800)

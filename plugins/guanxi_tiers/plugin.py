@@ -25,7 +25,7 @@ from guanxi_sdk import (
     sql_field,
 )
 from guanxi_tiers import classify, comparing, history, schemes
-from guanxi_tiers.access import require_names
+from guanxi_tiers.access import require_customers
 from guanxi_tiers.care import CareHooks, care, non_project_share
 from guanxi_tiers.choices import Tier
 from guanxi_tiers.coverage import WeeklyCoverage, coverage, keep_coverage
@@ -118,6 +118,7 @@ class Tiers(
         Tiers set by hand stay. Purchases count in the enterprise's own currency. All customers of a
         large enterprise are decided beside the request: `jobs` tells how far it is.
         """
+        require_customers(ctx)
         condition = None if where is None else where.condition
         day = as_of or ctx.today()
         return await classify.classify_or_request(ctx, self.settings, condition, day)
@@ -128,6 +129,7 @@ class Tiers(
 
         The same happens every hour by itself, unless the setting `keep_up_to_date` is off.
         """
+        require_customers(ctx)
         return await classify.classify_changed(ctx, self.settings, in_request=True)
 
     @on(ClassificationRequested, deadline=1800)
@@ -180,7 +182,7 @@ class Tiers(
         `changes` are settings such as `threshold_s=85` or `strategies=["PARETO"]`, on top of those
         of a scheme if one is named. Both rules look at the facts of the same day.
         """
-        require_names(ctx)
+        require_customers(ctx)
         day = as_of or ctx.today()
         check_day("as_of", day)
         given = list(changes or ())
@@ -198,7 +200,7 @@ class Tiers(
         self, ctx: Context, where: Where[Customer] | None = None, first: int = 100
     ) -> TierComparison | None:
         """What the scheme in shadow would change in the tiers in force; null without one."""
-        require_names(ctx)
+        require_customers(ctx)
         scheme = await schemes.in_shadow(ctx)
         if scheme is None:
             return None
@@ -213,6 +215,7 @@ class Tiers(
 
         From now on each classification asks both; `tierShadowComparison` tells where they differ.
         """
+        require_customers(ctx)
         await schemes.put_in_shadow(ctx, scheme_id, until)
         return await classify.classify_or_request(ctx, self.settings, None, ctx.today())
 
@@ -223,12 +226,14 @@ class Tiers(
         It comes on top of the plugin's settings; the scheme in force before retires. Promoting a
         retired one takes it back.
         """
+        require_customers(ctx)
         await schemes.put_in_force(ctx, scheme_id)
         return await classify.classify_or_request(ctx, self.settings, None, ctx.today())
 
     @mutation(needs=RULES)
     async def retire_tier_scheme(self, ctx: Context, scheme_id: UUID) -> TierScheme:
         """Take a scheme out of use; if it was in force, the plugin's settings decide again."""
+        require_customers(ctx)
         scheme, was_in_force = await schemes.retire(ctx, scheme_id)
         if was_in_force:
             await classify.classify_or_request(ctx, self.settings, None, ctx.today())
@@ -245,7 +250,7 @@ class Tiers(
         are those of tier C at the end of that week, or now where they had no tier yet.
         """
         condition = sa.true() if where is None else where.condition
-        require_names(ctx)
+        require_customers(ctx)
         return await coverage(ctx, self.settings, week or ctx.today(), condition)
 
     @query(needs=READ)
@@ -261,7 +266,7 @@ class Tiers(
         It is the quarter of a day, the present one unless a day is named.
         """
         condition = sa.true() if where is None else where.condition
-        require_names(ctx)
+        require_customers(ctx)
         day = quarter or ctx.today()
         return await non_project_share(ctx, self.settings, day, condition, first)
 
@@ -280,7 +285,7 @@ class Tiers(
         """
         condition = sa.true() if where is None else where.condition
         day = as_of or ctx.today()
-        require_names(ctx)
+        require_customers(ctx)
         return await care(ctx, self.settings, day, condition, first, outside=outside)
 
     @schedule("17 1 * * 1")
