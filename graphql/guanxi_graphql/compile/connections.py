@@ -36,14 +36,9 @@ def count_of(rows: Any) -> Any:
     return sa.select(sa.func.count().label("n")).select_from(rows)
 
 
-def number_of(count: Any) -> Any:
-    """The number in a count that was made a CTE."""
-    return sa.select(count.c.n).scalar_subquery()
-
-
-def if_few(count: Any, value: Any) -> Any:
+def if_few(number: Any, value: Any) -> Any:
     """``value``, or NULL where there are more rows than are taken together."""
-    return sa.case((number_of(count) <= sa.literal_column(str(MOST_TOGETHER)), value))
+    return sa.case((number <= sa.literal_column(str(MOST_TOGETHER)), value))
 
 
 def limit_of(

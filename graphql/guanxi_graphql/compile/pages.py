@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from graphql import FieldNode
 
 from guanxi_graphql.compile.arguments import Tree
-from guanxi_graphql.compile.connections import Connection, count_of, if_few, number_of
+from guanxi_graphql.compile.connections import Connection, count_of, if_few
 from guanxi_graphql.compile.json_text import Parts, constant, object_of
 from guanxi_graphql.compile.scope import Scope
 from guanxi_sdk import Model
@@ -29,7 +29,7 @@ def page_of(
     type_name = f"{model.info.name}Connection"
     selected = selections.collect(type_name, [n.selection_set for n in nodes])
     names = {same[0].name.value for same in selected.values()}
-    rows = met = count = number = None
+    rows = met = number = None
     if names & {"edges", "pageInfo"}:
         info = [same for same in selected.values() if same[0].name.value == "pageInfo"]
         asked = {
@@ -40,9 +40,8 @@ def page_of(
         more = "hasPreviousPage" if page.backward else "hasNextPage"
         if "totalCount" in names and parent is None and not selections.apart:
             met = page.all().cte(selections.alias())
-            count = count_of(met).cte(selections.alias())
-            number = number_of(count) if page.whole else None
-            statement = page.rows_of(met, one_more=more in asked and number is None)
+            number = count_of(met).subquery(selections.alias()).c.n
+            statement = page.rows_of(met, one_more=more in asked and not page.whole)
         else:
             statement = page.rows(one_more=more in asked)
         rows = statement.cte(selections.alias()) if info else statement.subquery(selections.alias())
@@ -54,18 +53,19 @@ def page_of(
         if name == "__typename":
             columns.append((key, constant(type_name)))
         elif name == "totalCount":
-            columns.append((key, page.count() if count is None else number_of(count)))
+            columns.append((key, page.count() if number is None else number))
         elif name == "edges":
             columns.append((key, _edges(selections, page, model, rows, same, (*path, key))))
         else:
-            columns.append((key, _page_info(selections, page, rows, same, arguments, number)))
-    ctes = [cte for cte in (met, count, rows) if isinstance(cte, sa.CTE)]
+            known = number if page.whole else None
+            columns.append((key, _page_info(selections, page, rows, same, arguments, known)))
+    ctes = [cte for cte in (met, rows) if isinstance(cte, sa.CTE)]
     if not ctes:
         return object_of(columns)
     whole = object_of(columns).expression
-    if count is not None:
+    if number is not None:
         selections.together = True
-        whole = if_few(count, whole)
+        whole = if_few(number, whole)
     page.narrow(rows, met)
     return Parts([selections.one(sa.select(whole.label("j")).add_cte(*ctes, nest_here=True))])
 
