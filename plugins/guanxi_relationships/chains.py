@@ -81,11 +81,13 @@ async def leave(ctx: Context, seat_id: UUID, end: dt.date) -> ChainSeat:
 
 async def link(ctx: Context, chain_id: UUID, source_id: UUID, target_id: UUID) -> ChainLink:
     """Say that one person in a chain influences another."""
+    await _chain(ctx, chain_id)
+    given = {"source_id": source_id, "target_id": target_id}
+    for path, person_id in given.items():
+        await ctx.get(Person, person_id, path=path)
     if source_id == target_id:
         raise Invalid("target_id", "is the same person: nobody influences themselves")
-    await _chain(ctx, chain_id)
-    for path, person_id in (("source_id", source_id), ("target_id", target_id)):
-        await ctx.get(Person, person_id, path=path)
+    for path, person_id in given.items():
         seats = select(sa.func.count()).where(
             ChainSeat.chain_id == chain_id,
             ChainSeat.person_id == person_id,

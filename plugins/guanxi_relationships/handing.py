@@ -17,6 +17,7 @@ from guanxi_customers import (
     Activity,
     ActivityParticipant,
     Customer,
+    Employee,
     Line,
     Stewardship,
     add_co_steward,
@@ -81,6 +82,9 @@ async def propose(ctx: Context, customer_id: UUID, to: UUID, reason: str) -> Han
     )
     if present is None:
         raise Invalid("customer_id", "has no primary steward: use assignSteward")
+    successor = await ctx.get(Employee, to, path="to_employee_id")
+    if successor.archived_at is not None:
+        raise Invalid("to_employee_id", "is archived: choose somebody who still works here")
     if present == to:
         raise Invalid("to_employee_id", "is the primary steward already")
     underway = select(Handover.id).where(

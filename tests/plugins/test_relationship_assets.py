@@ -366,6 +366,11 @@ async def test_a_handover_that_is_withdrawn_leaves_the_steward(guanxi: Boot) -> 
         "ada", "proposeHandover", customerId=customer, toEmployeeId=leaver, reason="x"
     )
     assert same == ("INVALID", "toEmployeeId")
+    gone = await w.employee(archived_at=dt.datetime.combine(TODAY, dt.time(), dt.UTC))
+    left = await w.refused(
+        "ada", "proposeHandover", customerId=customer, toEmployeeId=gone, reason="x"
+    )
+    assert left == ("INVALID", "toEmployeeId")
     handover = await overlapping(w, customer, heir)
     twice = await w.refused(
         "ada", "proposeHandover", customerId=customer, toEmployeeId=heir, reason="x"
