@@ -58,9 +58,14 @@ test_documents_answer_as_the_reference_does_3 = _part(3)
 test_documents_answer_as_the_reference_does_4 = _part(4)
 
 
-async def test_of_two_faults_either_is_told(laboratory: Laboratory) -> None:
-    document = """query ($n: Int) {
-        researchers(orderBy: [ACTIVE_ASC, DEPOSIT_ASC], first: $n) { __typename }
-    }"""
-    case = Case(0, frozenset({"lab.read"}), True, document, [{"n": -1}])
+@pytest.mark.parametrize(
+    ("may", "asked"),
+    [
+        ("lab.read", "researchers(orderBy: [ACTIVE_ASC, DEPOSIT_ASC], first: $n)"),
+        ("lab.secrets", "secretsAggregate(groupBy: [KEEPER], first: $n)"),
+    ],
+)
+async def test_of_two_faults_either_is_told(laboratory: Laboratory, may: str, asked: str) -> None:
+    document = f"query ($n: Int) {{ {asked} {{ __typename }} }}"
+    case = Case(0, frozenset({may}), True, document, [{"n": -1}])
     assert await laboratory.difference(case) is None

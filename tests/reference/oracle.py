@@ -253,8 +253,9 @@ class Oracle:
         if model is None:
             return set()
         codes = {fault.code for fault in self._faults(model, arguments.get("where"))}
-        if name == listed and self._hides_order(model, arguments):
-            codes.add(Denied.code)  # also where the page itself is refused
+        keys = self._ordered_by(arguments) if name == listed else arguments.get("groupBy") or ()
+        if any(self.forbidden(model.info.name, camel(key.lower()), {}) for key in keys):
+            codes.add(Denied.code)  # also where the page or its size is refused
         try:
             (self.page if name == listed else functools.partial(grouping, self))(model, arguments)
         except Refusal as error:
@@ -594,11 +595,11 @@ class Oracle:
         if self.forbidden(model.info.name, camel(attribute), {}):
             raise Denied
 
-    def _hides_order(self, model: type[Model], arguments: Mapping[str, Any]) -> bool:
-        """Whether the caller may not see what an order is by; behind the id none counts."""
-        keys = [key.rpartition("_")[0].lower() for key in arguments.get("orderBy") or ()]
-        counted = keys[: keys.index("id")] if "id" in keys else keys
-        return any(self.forbidden(model.info.name, camel(key), {}) for key in counted)
+    @staticmethod
+    def _ordered_by(arguments: Mapping[str, Any]) -> list[str]:
+        """What an order is by; behind the id none counts."""
+        keys = [key.rpartition("_")[0] for key in arguments.get("orderBy") or ()]
+        return keys[: keys.index("ID")] if "ID" in keys else keys
 
     def demand(self, model: type[Model], name: str) -> None:
         """Withhold a field that the caller may not see."""
