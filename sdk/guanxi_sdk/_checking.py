@@ -1,14 +1,15 @@
 """What is checked of a plugin's methods as its class is made."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, get_args
+from uuid import UUID
 
 from cronsim import CronSim, CronSimError
 
 from guanxi_sdk.context import Context, Outside
 from guanxi_sdk.errors import PluginError
 from guanxi_sdk.model import Model
-from guanxi_sdk.values import Event
+from guanxi_sdk.values import Event, Permission
 
 
 def check_cron(plugin: str, name: str, cron: str) -> None:
@@ -57,3 +58,21 @@ def check_entity(plugin: str, event: type[Event]) -> None:
             plugin, f"event {event.__name__} has no field '{event.__entity__}': name one of its "
             "fields as entity.",
         )  # fmt: skip
+
+
+def check_shown(plugin: str, name: str, returns: Any, needs: Any) -> None:
+    """Refuse a result by which clients find nothing, and what is no permission."""
+    if _holds_uuid(returns):
+        raise PluginError(
+            plugin, f"{name}() returns a UUID, by which clients find no row: return the row, or a "
+            "str that global_id() makes.",
+        )  # fmt: skip
+    if needs is not None and not isinstance(needs, Permission):
+        raise PluginError(
+            plugin, f"{name}() has needs={needs!r}, which is no permission: import the one that a "
+            "plugin declares, or write Permission('customers.read', 'See customers.').",
+        )  # fmt: skip
+
+
+def _holds_uuid(annotation: Any) -> bool:
+    return annotation is UUID or any(map(_holds_uuid, get_args(annotation)))

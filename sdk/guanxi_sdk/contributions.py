@@ -10,7 +10,13 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 
-from guanxi_sdk._checking import check_columns, check_context, check_cron, check_entity
+from guanxi_sdk._checking import (
+    check_columns,
+    check_context,
+    check_cron,
+    check_entity,
+    check_shown,
+)
 from guanxi_sdk.access import Confidentiality
 from guanxi_sdk.errors import PluginError
 from guanxi_sdk.events import split
@@ -346,6 +352,8 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
             raise PluginError(
                 plugin, f"{name}() needs a return annotation: it is the GraphQL type."
             )
+        if kind in SHOWN:
+            check_shown(plugin, name, hints["return"], values["needs"])
         arguments = []
         if kind in ("on", "schedule") and len(parameters) > skip:
             raise PluginError(plugin, f"{name}() must take {expected} and nothing else.")

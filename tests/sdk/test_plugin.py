@@ -154,6 +154,14 @@ def blocking(self, ctx: Context) -> str:
     """Do."""
 
 
+async def finding(self, ctx: Context) -> list[UUID | None]:
+    """Find."""
+
+
+async def counting(self, ctx: Context) -> int:
+    """Count."""
+
+
 async def short(self) -> str:
     """Do."""
 
@@ -193,6 +201,17 @@ async def outside_any(self, ctx: Outside, event: ContactMerged) -> None:
         (field(Contact), blocking, "does I/O"),
         (on(ContactMerged), blocking, "does I/O"),
         (query(), short, "must take (self, ctx, …)"),
+        (
+            query(),
+            finding,
+            "returns a UUID, by which clients find no row: return the row, or a str that",
+        ),
+        (
+            query(needs="contacts.read"),
+            counting,
+            "has needs='contacts.read', which is no permission: import the one that a plugin "
+            "declares, or write Permission(",
+        ),
         (
             on(ContactMerged, outside=True),
             within_a_transaction,

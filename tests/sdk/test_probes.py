@@ -14,6 +14,7 @@ from with_leaks import (
     Breaking,
     Caching,
     Counting,
+    Gaping,
     Gifts,
     Keeper,
     Odd,
@@ -25,6 +26,7 @@ from with_leaks import (
     Telling,
     TooOpen,
     Trusting,
+    Whispering,
 )
 from with_notes import Notes
 
@@ -91,6 +93,18 @@ async def test_a_mutation_that_tells_what_is_hidden_is_found(
     with pytest.raises(Distinguished, match=f"{who} can tell") as found:
         await guanxi.probe_hidden_fields(plugin())
     assert {Spelling: "spell", Counting: "recount"}[plugin] in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "who", "asked"),
+    [(Gaping, "somebody without leaks.read", "howMany"), (Whispering, "the scope own", "whispers")],
+)
+async def test_an_answer_of_a_plugin_that_tells_what_is_hidden_is_found(
+    guanxi: Boot, plugin: type[Plugin], who: str, asked: str
+) -> None:
+    with pytest.raises(Distinguished, match=f"{who} can tell") as found:
+        await guanxi.probe_hidden_fields(plugin())
+    assert f"{asked} " in str(found.value)
 
 
 async def test_a_mutation_that_knows_foreign_ids_is_found(guanxi: Boot) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence, Set
 from typing import Any, Final
 
+from guanxi_core.editions import Contributed
 from guanxi_sdk._docs import camel
 from guanxi_sdk.model import Model
 from guanxi_sdk.testing.probes.document import Document
@@ -28,6 +29,13 @@ class Comparing:
         self.documents: list[Document] = []
         self.done: list[Document] = []  # mutations, with values with which they are done
         self._turn = 0
+        edition = world.shared.edition
+        told = {"Query": edition.queries, "Subscription": edition.subscriptions}
+        #: Queries and subscriptions that plugins answer with code of their own.
+        self.answered: dict[str, Contributed] = {
+            f"{of}.{camel(name)}": entry
+            for of, entries in told.items() for name, entry in entries.items()
+        }  # fmt: skip
 
     def _part(
         self, documents: Sequence[Document], kind: str, named: Set[str] = frozenset()
@@ -62,7 +70,13 @@ class Comparing:
         selections = [d for d in self.documents if d.kind in shown]
         others = [d for d in self.documents if d.kind not in shown]
         every = max(2 if kind == "scope" else 3, -(-len(selections) // _MOST))
-        chosen = selections if self.thorough else selections[self._turn % every :: every]
+        chosen = [
+            document
+            for number, document in enumerate(selections)
+            if self.thorough
+            or (number - self._turn) % every == 0
+            or self.answered.keys() & document.names(self.world.schema.graphql)
+        ]
         told = False
         for document in (*chosen, *self._part(others, kind, named)):
             if own and own & document.names(self.world.schema.graphql):

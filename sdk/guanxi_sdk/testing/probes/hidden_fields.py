@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from guanxi_core.editions import Contributed
 from guanxi_sdk._docs import camel, snake
 from guanxi_sdk.access import Confidentiality, Scope
 from guanxi_sdk.model import Model
@@ -16,6 +17,7 @@ from guanxi_sdk.testing.probes.comparing import HIDDEN, Comparing
 from guanxi_sdk.testing.probes.document import Document
 from guanxi_sdk.testing.probes.filling import Filled
 from guanxi_sdk.testing.probes.findings import Changed, Distinguished, difference
+from guanxi_sdk.testing.probes.happening import about, disguise_events
 from guanxi_sdk.testing.probes.ordering import in_order, owners_behind
 from guanxi_sdk.testing.probes.owning import Owning, knows, own
 from guanxi_sdk.testing.probes.rehearsing import rehearse
@@ -82,10 +84,13 @@ class HiddenFieldsProbe(Comparing):
     async def _permission(self, permission: str) -> None:
         """Without one permission, rows and side tables that are behind it make no difference."""
         pair = full, other = await self._pair()
-        edition = self.world.shared.edition
+        edition, plugin = self.world.shared.edition, permission.partition(".")[0]
         async with self._connection(other) as connection:
             for owner in reversed(owners_behind(edition, permission)):
                 await HIDDEN.disguise(connection, other.tenant.id, owner, self.world.shared)
+            await disguise_events(
+                connection, other.tenant.id, HIDDEN, edition, lambda of, *_: of == plugin
+            )
         who = f"somebody without {permission}"
         readers = [
             await s.caller(who, self._owned(but=[permission]) or ["none.read"]) for s in pair
@@ -93,9 +98,8 @@ class HiddenFieldsProbe(Comparing):
         all_ = [
             await s.caller("somebody with it", [*self._owned(), permission]) for s in (full, other)
         ]
-        plugin = permission.partition(".")[0]
-        queries = {f"Query.{camel(n)}" for n, e in edition.queries.items() if e.plugin == plugin}
-        await self._compare(readers, all_, "permission", permission, "probing", own=queries)
+        right = {name for name, entry in self.answered.items() if _needs_own(entry, plugin)}
+        await self._compare(readers, all_, "permission", permission, "probing", own=right)
         changes = self._part(self.done, "change")
         own = [document for document in changes if self._reaches(document, permission)]
         for document in changes:
@@ -236,6 +240,12 @@ class HiddenFieldsProbe(Comparing):
                     await HIDDEN.disguise(
                         connection, other.tenant.id, owner, self.world.shared, number=number
                     )
+            await disguise_events(
+                connection, other.tenant.id, HIDDEN, edition,
+                lambda _, event, number: any(
+                    (model, number) in hidden for model in about(event, edition)
+                ),
+            )  # fmt: skip
         all_ = [await s.caller("somebody with all rows", self._owned()) for s in (full, other)]
         shows = any(f"{model.info.name}.id" in report.known for model, _ in hidden)
         counted = {f"Query.{camel(model.info.plural)}Aggregate" for model, _ in hidden}
@@ -302,6 +312,12 @@ class HiddenFieldsProbe(Comparing):
 
     def _connection(self, settled: Settled) -> Any:
         return self.world.platform.pool.connection(settled.tenant.id)
+
+
+def _needs_own(entry: Contributed, plugin: str) -> bool:
+    """Whether it takes a permission of a plugin, and so may show what that one's others hide."""
+    needs = entry.contribution.needs
+    return needs is not None and needs.name.partition(".")[0] == plugin
 
 
 def _place(row: tuple[type[Model], int]) -> tuple[str, int]:
