@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
+    from guanxi_core.custom.definitions import Definition
+    from guanxi_core.discovery import Registry
+    from guanxi_core.editions import Edition
+    from guanxi_core.installing import Enabled
     from guanxi_core.operations import Broken
     from guanxi_graphql.comparing import SchemaChange
 
@@ -115,13 +119,26 @@ def _read(path: Path) -> str:
 
 async def _printed(name: str) -> str:
     from guanxi_core.cli.opening import opened
-    from guanxi_core.enabling import what_runs
     from guanxi_core.tenancy import find_tenant, settled
     from guanxi_graphql.schema import sdl
 
     async with opened() as guanxi:
         enabled, _, fields = await settled(guanxi.pool, await find_tenant(guanxi.pool, name))
-        return sdl(what_runs(guanxi.registry, enabled, fields).edition).strip() + "\n"
+        return sdl(_served(guanxi.registry, enabled, fields)).strip() + "\n"
+
+
+def _served(
+    registry: "Registry", enabled: "Enabled", fields: tuple["Definition", ...]
+) -> "Edition":
+    """What requests find, and a line on stderr for each plugin without which they do."""
+    from guanxi_core.composing import served
+    from guanxi_core.enabling import what_runs
+
+    known = what_runs(registry, enabled, fields)
+    found = served(known.edition.plugins, fields)
+    for plugin, reason in {**known.left_out, **found.left_out}.items():
+        click.echo(f"plugin '{plugin}' is left out: {reason}", err=True)
+    return found.edition
 
 
 async def _compared(
@@ -131,7 +148,6 @@ async def _compared(
 
     from guanxi_core.cli.opening import opened
     from guanxi_core.editions import compose
-    from guanxi_core.enabling import what_runs
     from guanxi_core.limits import WIDEST
     from guanxi_core.operations import broken, list_operations
     from guanxi_core.tenancy import find_tenant, settled
@@ -141,12 +157,17 @@ async def _compared(
     async with opened() as guanxi:
         tenant = await find_tenant(guanxi.pool, name)
         running, _, fields = await settled(guanxi.pool, tenant)
-        present = what_runs(guanxi.registry, running, fields).edition
+        present = _served(guanxi.registry, running, fields)
         plugins = {plugin.manifest.name: plugin for plugin in present.plugins}
         plugins |= {plugin: guanxi.registry.get(plugin) for plugin in enabled}
         for plugin in disabled:
             if plugins.pop(plugin, None) is None:
                 raise click.ClickException(f"plugin '{plugin}' is not enabled for '{name}'.")
+        for plugin, made in plugins.items():
+            if lost := {required for required, _ in made.manifest.requires} & {*disabled}:
+                raise click.ClickException(
+                    f"plugin '{plugin}' requires '{min(lost)}': add --disable {plugin}."
+                )
         registered = await list_operations(guanxi.pool, tenant)
     wanted = compose(plugins.values(), fields)
     try:

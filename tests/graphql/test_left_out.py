@@ -15,6 +15,7 @@ from guanxi_core.custom.keeping import store
 from guanxi_core.discovery import Registry
 from guanxi_core.platform import Platform
 from guanxi_core.tenancy import set_plugin
+from guanxi_graphql import schema_command
 from guanxi_graphql.asgi import Answer
 from guanxi_graphql.execute.engine import Engine
 from guanxi_graphql.http import GraphQLEndpoint
@@ -41,11 +42,13 @@ class Lean(Plugin, name="lean", requires=["odd"]):
         return True
 
 
+REGISTRY = Registry({"contacts": Contacts, "odd": Odd, "lean": Lean})
+
+
 @pytest.fixture
 async def tenant(guanxi: Any) -> AsyncIterator[tuple[Any, Platform]]:
     app = await guanxi(Contacts())
-    registry = Registry({"contacts": Contacts, "odd": Odd, "lean": Lean})
-    async with await Platform.open(app.platform.pool.url, registry=registry) as platform:
+    async with await Platform.open(app.platform.pool.url, registry=REGISTRY) as platform:
         for name in ("odd", "lean"):
             await set_plugin(platform.pool, app.tenant, name, True)
         yield app, platform
@@ -79,6 +82,14 @@ async def test_the_doctor_finds_it(tenant: tuple[Any, Platform], tmp_path: Any) 
     assert len(told) == 3
     assert any("'Contact.name' cannot be there beside plugin 'contacts'" in d for d in told)
     assert any("without plugin 'odd': it cannot be served" in detail for detail in told)
+
+
+def test_the_schema_that_is_printed_is_the_one_that_is_served(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    edition = schema_command._served(REGISTRY, {"contacts": {}, "odd": {}}, ())
+    assert edition.names == {"contacts"}
+    assert "plugin 'odd' is left out: it cannot be served" in capsys.readouterr().err
 
 
 def test_who_is_not_named_is_found_by_leaving_each_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,12 @@ def test_a_schema_is_compared_with_one_that_was_printed(guanxi: Guanxi, tmp_path
         "holds no GraphQL schema" in guanxi("schema", "diff", *of, "--since", "before.graphql").err
     )
     assert guanxi("schema", "diff", *of, "--disable", "tiers").status == 1
+    for plugin in ("tiers", "relationships"):
+        assert guanxi("enable", plugin, *of).status == 0
+    needed = guanxi("schema", "diff", *of, "--disable", "tiers").err
+    assert "plugin 'relationships' requires 'tiers': add --disable relationships." in needed
+    both = guanxi("schema", "diff", *of, "--disable", "tiers", "--disable", "relationships").out
+    assert "  Customer.keyScore was removed." in both
 
 
 BEFORE = """
