@@ -202,12 +202,12 @@ class Engagements:
             ),
             (
                 EngagementReason.DECAY, row.decay, (last + span) if last else soon,
-                f"Level {row.level} falls without a contact; the last was {seen}.",
+                f"Level {row.level} falls without a contact; last contact: {seen}.",
                 f"{row.level}级将因久未接触而下降，上次接触：{seen_zh}。",
             ),
             (
                 EngagementReason.DUE, row.due, (last + every) if last else self._as_of,
-                f"A key person of this tier is met every {row.every} days; the last time was "
+                f"A key person of this tier is met every {row.every} days; last contact: "
                 f"{seen}.",
                 f"该级客户的关键人每{row.every}天应接触一次，上次接触：{seen_zh}。",
             ),

@@ -86,7 +86,8 @@ class CsvFile:
                 lines.append(line)
                 rows.append(row)
             else:
-                ragged.append((line, f"has {len(row)} cells instead of {width}"))
+                cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+                ragged.append((line, f"has {cells} instead of {width}"))
             if len(rows) + len(ragged) >= size:
                 yield Chunk(lines, rows, ragged, self._position())
                 lines, rows, ragged = [], [], []
