@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -201,6 +202,9 @@ async def test_chains_are_made_of_the_customers_own_people(guanxi: Boot) -> None
             "ada", "linkInChain", chainId=chain, sourceId=source, targetId=target
         )
         assert refused == error
+    nobody = f"person_{uuid4()}"
+    unknown = await w.refused("ada", "linkInChain", chainId=chain, sourceId=nobody, targetId=nobody)
+    assert unknown == ("NOT_FOUND", "sourceId")
     await w.done("ada", "linkInChain", chainId=chain, sourceId=two, targetId=one)
     again = await w.refused("ada", "linkInChain", chainId=chain, sourceId=two, targetId=one)
     assert again == ("INVALID", "targetId")

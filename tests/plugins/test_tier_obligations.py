@@ -58,6 +58,18 @@ def by_requirement(found: list[dict[str, Any]]) -> dict[str, list[str]]:
     return due
 
 
+@pytest.mark.parametrize("verb", ["updateTierObligations", "classifyCustomers"])
+async def test_whoever_may_not_read_customers_works_nothing_out_of_them(
+    guanxi: Boot, verb: str
+) -> None:
+    """How many obligations are open after it, and who has which tier, would tell of them."""
+    app = await tiered(guanxi, C1="S")
+    with pytest.raises(GraphQLFailed, match=r"customers\.read"):
+        await app.graphql(
+            f"mutation {{ {verb} {{ errors {{ message }} }} }}", can=["tiers.read", "tiers.write"]
+        )
+
+
 async def test_each_tier_requires_what_the_rule_says(guanxi: Boot) -> None:
     app = await tiered(guanxi, C1="S", C2="A", C3="B", C4="C")
     await done(app, UPDATE)
