@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from guanxi_core.composing import Composed, settle
+from guanxi_core.composing import Composed, served, settle
 from guanxi_core.custom.definitions import Definition
 from guanxi_core.discovery import Registry
 from guanxi_core.editions import Edition, compose
@@ -154,6 +154,15 @@ def what_runs(
     instances, left_out = instantiate(registry, enabled)
     composed = settle((type(plugin) for plugin in instances.values()), fields)
     return replace(composed, left_out=left_out | dict(composed.left_out))
+
+
+def what_is_served(
+    registry: Registry, enabled: Enabled, fields: tuple[Definition, ...] = ()
+) -> Composed:
+    """The same without what only a request would find that it cannot be served."""
+    running = what_runs(registry, enabled, fields)
+    found = served(running.edition.plugins, fields)
+    return replace(found, left_out={**running.left_out, **found.left_out})
 
 
 def _check_requirements(

@@ -100,7 +100,7 @@ def _documents(path: Path) -> list[str]:
 
 async def _register(documents: Sequence[str], name: str) -> "list[Registered]":
     from guanxi_core.cli.opening import opened, operator
-    from guanxi_core.enabling import what_runs
+    from guanxi_core.enabling import what_is_served
     from guanxi_core.limits import requests_of
     from guanxi_core.operations import examined, register_documents
     from guanxi_core.tenancy import find_tenant, settled
@@ -108,7 +108,7 @@ async def _register(documents: Sequence[str], name: str) -> "list[Registered]":
     async with opened() as guanxi:
         tenant = await find_tenant(guanxi.pool, name)
         enabled, stored, fields = await settled(guanxi.pool, tenant)
-        edition = what_runs(guanxi.registry, enabled, fields).edition
+        edition = what_is_served(guanxi.registry, enabled, fields).edition
         limits = requests_of(stored, guanxi.config.limits).limits
         described = examined(edition, documents, limits)
         return await register_documents(guanxi.pool, tenant, described, documents, actor=operator())
@@ -135,7 +135,7 @@ async def _remove(operations: Sequence[str], name: str) -> "list[Registered]":
 
 async def _check(name: str) -> "tuple[list[Broken], int]":
     from guanxi_core.cli.opening import opened
-    from guanxi_core.enabling import what_runs
+    from guanxi_core.enabling import what_is_served
     from guanxi_core.limits import requests_of
     from guanxi_core.operations import broken, list_operations
     from guanxi_core.tenancy import find_tenant, settled
@@ -144,6 +144,6 @@ async def _check(name: str) -> "tuple[list[Broken], int]":
         tenant = await find_tenant(guanxi.pool, name)
         enabled, stored, fields = await settled(guanxi.pool, tenant)
         registered = await list_operations(guanxi.pool, tenant)
-        edition = what_runs(guanxi.registry, enabled, fields).edition
+        edition = what_is_served(guanxi.registry, enabled, fields).edition
         limits = requests_of(stored, guanxi.config.limits).limits
         return broken(edition, registered, limits), len(registered)

@@ -131,12 +131,10 @@ def _served(
     registry: "Registry", enabled: "Enabled", fields: tuple["Definition", ...]
 ) -> "Edition":
     """What requests find, and a line on stderr for each plugin without which they do."""
-    from guanxi_core.composing import served
-    from guanxi_core.enabling import what_runs
+    from guanxi_core.enabling import what_is_served
 
-    known = what_runs(registry, enabled, fields)
-    found = served(known.edition.plugins, fields)
-    for plugin, reason in {**known.left_out, **found.left_out}.items():
+    found = what_is_served(registry, enabled, fields)
+    for plugin, reason in found.left_out.items():
         click.echo(f"plugin '{plugin}' is left out: {reason}", err=True)
     return found.edition
 

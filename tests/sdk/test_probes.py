@@ -17,6 +17,7 @@ from with_leaks import (
     Gaping,
     Gifts,
     Keeper,
+    Muttering,
     Odd,
     Overhearing,
     Peeking,
@@ -97,7 +98,11 @@ async def test_a_mutation_that_tells_what_is_hidden_is_found(
 
 @pytest.mark.parametrize(
     ("plugin", "who", "asked"),
-    [(Gaping, "somebody without leaks.read", "howMany"), (Whispering, "the scope own", "whispers")],
+    [
+        (Gaping, "somebody without leaks.read", "howMany"),
+        (Muttering, "somebody without leaks.read", "mutters"),
+        (Whispering, "the scope own", "whispers"),
+    ],
 )
 async def test_an_answer_of_a_plugin_that_tells_what_is_hidden_is_found(
     guanxi: Boot, plugin: type[Plugin], who: str, asked: str

@@ -91,13 +91,13 @@ async def _rows(tenant_name: str | None) -> list[_Row]:
     if tenant_name is None:
         return _installed(discover(), "installed")
     from guanxi_core.cli.opening import opened
-    from guanxi_core.enabling import what_runs
+    from guanxi_core.enabling import what_is_served
     from guanxi_core.tenancy import enabled_plugins, find_tenant
 
     async with opened() as guanxi:
         tenant = await find_tenant(guanxi.pool, tenant_name)
         enabled = await enabled_plugins(guanxi.pool, tenant)
-        left_out = what_runs(guanxi.registry, enabled).left_out
+        left_out = what_is_served(guanxi.registry, enabled).left_out
         rows = {row.name: row for row in _installed(guanxi.registry, "not enabled")}
         for name, settings in enabled.items():
             state = "left out" if name in left_out else "enabled"

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Sequence, Set
 from typing import Any, Final
 
-from guanxi_core.editions import Contributed
 from guanxi_sdk._docs import camel
 from guanxi_sdk.model import Model
 from guanxi_sdk.testing.probes.document import Document
@@ -32,10 +31,7 @@ class Comparing:
         edition = world.shared.edition
         told = {"Query": edition.queries, "Subscription": edition.subscriptions}
         #: Queries and subscriptions that plugins answer with code of their own.
-        self.answered: dict[str, Contributed] = {
-            f"{of}.{camel(name)}": entry
-            for of, entries in told.items() for name, entry in entries.items()
-        }  # fmt: skip
+        self.answered = {f"{of}.{camel(name)}" for of, names in told.items() for name in names}
 
     def _part(
         self, documents: Sequence[Document], kind: str, named: Set[str] = frozenset()
@@ -75,7 +71,7 @@ class Comparing:
             for number, document in enumerate(selections)
             if self.thorough
             or (number - self._turn) % every == 0
-            or self.answered.keys() & document.names(self.world.schema.graphql)
+            or self.answered & document.names(self.world.schema.graphql)
         ]
         told = False
         for document in (*chosen, *self._part(others, kind, named)):

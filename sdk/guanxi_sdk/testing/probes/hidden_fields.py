@@ -98,7 +98,10 @@ class HiddenFieldsProbe(Comparing):
         all_ = [
             await s.caller("somebody with it", [*self._owned(), permission]) for s in (full, other)
         ]
-        right = {name for name, entry in self.answered.items() if _needs_own(entry, plugin)}
+        right = {
+            f"Query.{camel(name)}"
+            for name, entry in edition.queries.items() if _needs_own(entry, plugin)
+        }  # fmt: skip
         await self._compare(readers, all_, "permission", permission, "probing", own=right)
         changes = self._part(self.done, "change")
         own = [document for document in changes if self._reaches(document, permission)]
