@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 _HERE = Path(__file__).parent
 _OLDEST = 22  # of Node.js
@@ -70,6 +70,10 @@ def is_recent(program: str) -> bool:
     return major.isdigit() and int(major) >= _OLDEST
 
 
+#: A registry that is out of reach is told within a minute; npm tries for minutes by itself.
+_SOON: Final = ("--fetch-retries=1", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=20000")
+
+
 def install(node: Node, folder: Path) -> str | None:
     """Install what the lock file says, unless that was done; why it cannot be done."""
     wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
@@ -77,7 +81,7 @@ def install(node: Node, folder: Path) -> str | None:
     if stamp.exists() and stamp.read_text() == wanted:
         return None
     print("Installing PostGraphile …", file=sys.stderr, flush=True)
-    command = [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", *_SOON]
     try:
         done = subprocess.run(
             command, cwd=folder, env=node.environment(), capture_output=True, text=True,
