@@ -1,7 +1,9 @@
 """Sealing the audit: every entry becomes a link of its tenant's chain soon after its commit.
 
-Writers never wait for the chain. What they commit is pending; whichever process comes first links
-it, one at a time, and verifying (:mod:`guanxi_core.verifying`) tells later what was touched since.
+Writers never wait for the chain. Whichever process comes first links what they have committed, one
+at a time, and verifying (:mod:`guanxi_core.verifying`) tells later what was touched since. An entry
+knows its transaction, and ``guanxi_audit_sealed`` which transactions of a tenant are done with
+(decision 0019).
 """
 
 import asyncio
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 #: Entries per transaction.
 _BATCH: Final = 1000
 _SEAL: Final = "SELECT guanxi_seal($1)"
+_SEEN: Final = "SELECT pg_current_snapshot()::text"
 _UNREACHABLE: Final = (DatabaseUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -52,6 +55,9 @@ class Sealer:
         self._pool = pool
         self._pause = pause
         self._kept = kept
+        #: The database as it was when there was nothing to link; all tenants are looked at again
+        #: only after something was committed.
+        self._quiet: str | None = None
         #: What was committed before this time (of time.monotonic) is sealed.
         self.sealed = time.monotonic()
 
@@ -81,9 +87,7 @@ class Sealer:
         try:
             while True:
                 try:
-                    began = time.monotonic()
-                    await seal(self._pool)
-                    self.sealed = began
+                    await self._seal()
                     if rounds % 150 == 0:
                         await forget_replies(self._pool, self._kept)
                     rounds += 1
@@ -102,3 +106,11 @@ class Sealer:
             except (TimeoutError, *_UNREACHABLE):
                 pass
             raise
+
+    async def _seal(self) -> None:
+        began = time.monotonic()
+        [row] = await self._pool.call(_SEEN)
+        if row[0] != self._quiet:
+            sealed = await seal(self._pool)
+            self._quiet = None if sealed else row[0]
+        self.sealed = began

@@ -511,9 +511,8 @@ async def test_the_audit_is_verified_against_anchors(
     tenant = json.loads(anchors.read_text().splitlines()[0])["tenant_id"]
     await connection.execute(
         f"BEGIN; SET LOCAL guanxi.tenant = '{tenant}'; DELETE FROM guanxi_audit_link "
-        f"WHERE tenant_id = '{tenant}' AND sequence = 3; INSERT INTO guanxi_audit_pending "
-        f"SELECT tenant_id, id FROM guanxi_audit WHERE tenant_id = '{tenant}' "
-        "AND changes::text LIKE '%bob%'; COMMIT"
+        f"WHERE tenant_id = '{tenant}' AND sequence = 3; "
+        f"DELETE FROM guanxi_audit_sealed WHERE tenant_id = '{tenant}'; COMMIT"
     )
     await connection.close()
     assert external(*verify).status == 0

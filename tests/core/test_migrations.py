@@ -83,7 +83,7 @@ async def test_the_app_role_may_only_do_what_it_needs(scratch: Scratch):
     await run(scratch)
     rights = {
         "guanxi_tenant": "", "guanxi_token": "", "guanxi_stamp": "r", "guanxi_audit": "ra",
-        "guanxi_audit_link": "r", "guanxi_audit_pending": "", "guanxi_idempotency": "rad",
+        "guanxi_audit_link": "r", "guanxi_audit_sealed": "", "guanxi_idempotency": "rad",
         "guanxi_user": "rawd", "guanxi_outbox": "raw", "guanxi_delivery": "raw",
     }  # fmt: skip
     names = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE", "D": "TRUNCATE"}

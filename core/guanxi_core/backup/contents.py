@@ -157,7 +157,8 @@ _TABLES: Final = """
     SELECT c.relname::text AS name, c.relrowsecurity AS scoped,
         ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid
             AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-            AND a.atttypid <> 'xid8'::regtype  -- another server counts transactions differently
+            -- another server counts transactions differently
+            AND a.atttypid <> ALL (ARRAY['xid8', 'xid8[]']::regtype[])
             ORDER BY a.attnum) AS columns,
         ARRAY(SELECT a.attname::text FROM pg_index i
             CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, position)
