@@ -21,7 +21,7 @@ from guanxi_graphql.execute.encoding import encode
 from guanxi_graphql.execute.errors import withheld
 from guanxi_graphql.execute.splicing import Errors, Splicer
 from guanxi_graphql.schema.bindings import Changed, Schema, Told
-from guanxi_graphql.schema.build import payload_key
+from guanxi_graphql.schema.roots import payload_key
 from guanxi_graphql.schema.subscriptions import actions_of
 from guanxi_sdk import Forbidden, Invalid
 from guanxi_sdk._docs import camel, snake

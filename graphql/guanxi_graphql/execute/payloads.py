@@ -9,7 +9,7 @@ from graphql import FieldNode
 from guanxi_graphql.compile.selections import Selections
 from guanxi_graphql.execute.encoding import encode
 from guanxi_graphql.schema.bindings import Ask, Write
-from guanxi_graphql.schema.build import payload_key
+from guanxi_graphql.schema.roots import payload_key
 from guanxi_sdk import Model, Refusal
 from guanxi_sdk._docs import camel, snake
 
