@@ -71,7 +71,10 @@ def is_recent(program: str) -> bool:
 
 
 #: A registry that is out of reach is told within a minute; npm tries for minutes by itself.
-_SOON: Final = ("--fetch-retries=1", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=20000")
+_SOON: Final = (
+    "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000",
+    "--fetch-timeout=20000",
+)  # fmt: skip
 
 
 def install(node: Node, folder: Path) -> str | None:
