@@ -1,7 +1,7 @@
 """What is checked of a plugin's methods as its class is made."""
 
 import datetime as dt
-from typing import Any, get_args
+from typing import Any, Final, get_args
 from uuid import UUID
 
 from cronsim import CronSim, CronSimError
@@ -60,6 +60,12 @@ def check_entity(plugin: str, event: type[Event]) -> None:
         )  # fmt: skip
 
 
+#: What `Meta` may say of a setting's value.
+_BOUNDS: Final = (
+    "gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz",
+)  # fmt: skip
+
+
 def check_shown(plugin: str, name: str, returns: Any, needs: Any) -> None:
     """Refuse a result by which clients find nothing, and what is no permission."""
     if _holds_uuid(returns):
@@ -76,3 +82,14 @@ def check_shown(plugin: str, name: str, returns: Any, needs: Any) -> None:
 
 def _holds_uuid(annotation: Any) -> bool:
     return annotation is UUID or any(map(_holds_uuid, get_args(annotation)))
+
+
+def check_argument(plugin: str, name: str, argument: str, annotation: Any) -> None:
+    """Refuse a bound that nothing would check."""
+    for meta in getattr(annotation, "__metadata__", ()):
+        bounds = [one for one in _BOUNDS if getattr(meta, one, None) is not None]
+        if bounds:
+            raise PluginError(
+                plugin, f"{name}(): the argument '{argument}' has {bounds[0]}=…, which nothing "
+                "checks: raise Invalid in the function, and leave Meta(description=…).",
+            )  # fmt: skip

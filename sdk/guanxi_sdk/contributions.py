@@ -11,12 +11,14 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import sqlalchemy as sa
 
 from guanxi_sdk._checking import (
+    check_argument,
     check_columns,
     check_context,
     check_cron,
     check_entity,
     check_shown,
 )
+from guanxi_sdk._docs import words
 from guanxi_sdk.access import Confidentiality
 from guanxi_sdk.errors import PluginError
 from guanxi_sdk.events import split
@@ -121,6 +123,13 @@ class Argument:
     def required(self) -> bool:
         """Whether the caller must give it."""
         return self.default is inspect.Parameter.empty
+
+    @property
+    def description(self) -> str:
+        """What it is, by ``Annotated[…, Meta(description="…")]``; without, its name."""
+        metas = getattr(self.annotation, "__metadata__", ())
+        told = (getattr(one, "description", None) for one in metas)
+        return next(filter(None, told), f"{words(self.name).capitalize()}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +376,7 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
         for parameter in parameters[skip:] if kind not in ("policy", "hookimpl") else ():
             if parameter.name not in hints:
                 raise PluginError(plugin, f"{name}(): annotate the argument '{parameter.name}'.")
+            check_argument(plugin, name, parameter.name, hints[parameter.name])
             arguments.append(Argument(parameter.name, hints[parameter.name], parameter.default))
         found.append(
             Contribution(

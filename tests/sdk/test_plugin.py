@@ -3,9 +3,11 @@
 import datetime as dt
 import types
 from collections.abc import Sequence
+from typing import Annotated
 from uuid import UUID
 
 import pytest
+from msgspec import Meta
 from sqlalchemy.orm import Mapped
 from with_contacts import Contact, ContactMerged, Contacts, ContactSettings
 from with_notes import READ, WRITE, Note, NoteAdded, Notes
@@ -162,6 +164,10 @@ async def counting(self, ctx: Context) -> int:
     """Count."""
 
 
+async def bounded(self, ctx: Context, most: Annotated[int, Meta(ge=1)]) -> int:
+    """Count."""
+
+
 async def short(self) -> str:
     """Do."""
 
@@ -206,6 +212,7 @@ async def outside_any(self, ctx: Outside, event: ContactMerged) -> None:
             finding,
             "returns a UUID, by which clients find no row: return the row, or a str that",
         ),
+        (query(), bounded, "the argument 'most' has ge=…, which nothing checks: raise Invalid"),
         (
             query(needs="contacts.read"),
             counting,

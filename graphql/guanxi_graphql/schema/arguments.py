@@ -9,7 +9,7 @@ from guanxi_core.editions import Contributed
 from guanxi_graphql.schema.annotations import SCALARS, peel, where_model
 from guanxi_graphql.schema.types import MoneyInput, Shared
 from guanxi_sdk import Choice, Model, PluginError
-from guanxi_sdk._docs import camel, words
+from guanxi_sdk._docs import camel
 from guanxi_sdk.contributions import Argument
 
 
@@ -54,5 +54,5 @@ def _argument(
         extra["default_value"] = argument.default
     return graphene.Argument(
         of, required=argument.required and not nullable,
-        description=f"{words(argument.name).capitalize()}.", **extra,
+        description=argument.description, **extra,
     )  # fmt: skip
