@@ -46,7 +46,7 @@ def converter(kind: str, prefix: str | None = None) -> Callable[[Any], Any]:
     if kind in ("id", "reference"):
         return lambda value: None if value is None else decode_id(prefix or "", value) or _NOBODY
     if kind == "choice":
-        return lambda value: getattr(value, "value", value)
+        return lambda value: getattr(value, "_value_", value)
     if kind == "float":
         return lambda value: None if value is None else float(value)
     if kind == "text":

@@ -3,18 +3,19 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 from graphql import (
     FragmentDefinitionNode,
     GraphQLError,
+    GraphQLInputObjectType,
     ListTypeNode,
     NamedTypeNode,
     NonNullTypeNode,
     OperationDefinitionNode,
     OperationType,
+    TypeNode,
     Undefined,
     VariableDefinitionNode,
 )
@@ -148,6 +149,8 @@ class Document:
         self._definitions = node.variable_definitions
         self._simple = _simple_variables(node.variable_definitions)
         self._coercion = Coercion(schema.graphql, node.variable_definitions, schema.coercers)
+        #: Whether variables are single values, of which there are no more than the document names.
+        self._flat = not any(_holds_more(schema, d.type) for d in node.variable_definitions)
         self._forms = _forms(schema, node)
         #: The key of all variables where their values make no difference to the statement.
         self._only_key = _only_key(node) if self._simple is not None else None
@@ -176,12 +179,13 @@ class Document:
                     break
             else:
                 return given
+        if not self._flat:
+            _count(given, limits)
         try:
-            check_values(given, limits)
-        except GraphQLError as error:
-            raise Refused(invalid([error])) from None
-        with suppress(Unusual):
             return self._coercion.values(given)
+        except Unusual:
+            if self._flat:  # there is more than was asked for, or it is of another kind
+                _count(given, limits)
         values = get_variable_values(self._schema.graphql, self._definitions, dict(given))
         if isinstance(values, list):
             raise Refused(invalid(values))
@@ -221,6 +225,22 @@ def _unknown_operation(operation: str | None, count: int) -> dict[str, Any]:
     else:
         message = "The document holds no operation of the name in operationName."
     return {"message": message, "extensions": {"code": "OPERATION_RESOLUTION_FAILURE"}}
+
+
+def _count(given: Mapping[str, Any], limits: Limits) -> None:
+    try:
+        check_values(given, limits)
+    except GraphQLError as error:
+        raise Refused(invalid([error])) from None
+
+
+def _holds_more(schema: Schema, type_: TypeNode) -> bool:
+    """Whether a variable of this type is a list or an object."""
+    if isinstance(type_, NonNullTypeNode):
+        type_ = type_.type
+    if not isinstance(type_, NamedTypeNode):
+        return True
+    return isinstance(schema.graphql.type_map.get(type_.name.value), GraphQLInputObjectType)
 
 
 def _simple_variables(
