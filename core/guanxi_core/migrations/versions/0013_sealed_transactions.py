@@ -41,14 +41,15 @@ FUNCTIONS = {
         BEGIN
             FOR tenant IN SELECT t.id FROM public.guanxi_tenant t ORDER BY random() LOOP
                 PERFORM set_config('guanxi.tenant', tenant::text, true);
-                SELECT s.* INTO known FROM public.guanxi_audit_sealed s
-                WHERE s.tenant_id = tenant;
-                IF known.before > pg_snapshot_xmax(seen)
-                OR EXISTS (SELECT FROM public.guanxi_audit a WHERE a.tenant_id = tenant
-                    AND a.xact >= coalesce(known.before, '0')
-                    AND a.xact < pg_snapshot_xmax(seen))
-                OR EXISTS (SELECT FROM public.guanxi_audit a WHERE a.tenant_id = tenant
-                    AND a.xact = ANY (known.running || own)) THEN
+                IF coalesce(
+                    (SELECT s.before > pg_snapshot_xmax(seen)
+                        OR EXISTS (SELECT FROM public.guanxi_audit a WHERE a.tenant_id = tenant
+                            AND a.xact >= s.before AND a.xact < pg_snapshot_xmax(seen))
+                        OR EXISTS (SELECT FROM public.guanxi_audit a WHERE a.tenant_id = tenant
+                            AND a.xact = ANY (s.running || own))
+                    FROM public.guanxi_audit_sealed s WHERE s.tenant_id = tenant),
+                    EXISTS (SELECT FROM public.guanxi_audit a WHERE a.tenant_id = tenant)
+                ) THEN
                     tenants := tenants || tenant;
                 END IF;
             END LOOP;
