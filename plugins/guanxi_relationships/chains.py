@@ -54,6 +54,16 @@ async def seat(
             raise Invalid("role", "is the person's role in this chain already")
         if start < former.starts_on:
             raise Invalid("starts_on", f"is before {former.starts_on}, when the present role began")
+    later = await ctx.db.scalar(
+        select(sa.func.max(ChainSeat.ends_on)).where(
+            ChainSeat.chain_id == chain_id,
+            ChainSeat.person_id == person_id,
+            ChainSeat.ends_on > sa.literal(start, sa.Date),
+        )
+    )
+    if later is not None:
+        raise Invalid("starts_on", f"is before {later}, until which the person has another role")
+    if former is not None:
         former.ends_on = start
         await ctx.db.flush()
     made = await ctx.add(

@@ -61,6 +61,25 @@ async def _advance(ctx: Context, handover: Handover, state: HandoverState) -> Ha
     return handover
 
 
+async def _primary(ctx: Context, customer_id: UUID) -> UUID | None:
+    """The employee who is the primary steward today."""
+    today = sa.literal(ctx.today(), sa.Date)
+    found: UUID | None = await ctx.db.scalar(
+        select(Stewardship.employee_id).where(
+            Stewardship.customer_id == customer_id, Stewardship.is_primary, steward_in_force(today)
+        )
+    )
+    return found
+
+
+async def _require_same_steward(ctx: Context, handover: Handover) -> None:
+    if await _primary(ctx, handover.customer_id) != handover.from_employee_id:
+        raise Conflict(
+            "handover_id", "is void: the customer has got another primary steward since it was "
+            "proposed. Withdraw it",
+        )  # fmt: skip
+
+
 async def propose(ctx: Context, customer_id: UUID, to: UUID, reason: str) -> Handover:
     """Propose that the primary steward hand a customer over."""
     reason = reason.strip()
@@ -74,12 +93,7 @@ async def propose(ctx: Context, customer_id: UUID, to: UUID, reason: str) -> Han
     )
     if customer is None:
         raise NotFound("customer_id")
-    today = sa.literal(ctx.today(), sa.Date)
-    present = await ctx.db.scalar(
-        select(Stewardship.employee_id).where(
-            Stewardship.customer_id == customer_id, Stewardship.is_primary, steward_in_force(today)
-        )
-    )
+    present = await _primary(ctx, customer_id)
     if present is None:
         raise Invalid("customer_id", "has no primary steward: use assignSteward")
     successor = await ctx.get(Employee, to, path="to_employee_id")
@@ -126,6 +140,7 @@ async def start(ctx: Context, handover_id: UUID) -> Handover:
     """Let the new steward look after the customer beside the present one (C4, invariant 1)."""
     ctx.require(STEWARD)
     handover = await _locked(ctx, handover_id, HandoverState.APPROVED)
+    await _require_same_steward(ctx, handover)
     beside = await _beside(ctx, handover, handover.to_employee_id)
     if not any(row.line == Line.CUSTOMER for row in beside):
         await add_co_steward(
@@ -136,12 +151,13 @@ async def start(ctx: Context, handover_id: UUID) -> Handover:
 
 
 async def withdraw(ctx: Context, handover_id: UUID) -> Handover:
-    """Give a handover up; the present steward stays."""
+    """Give a handover up; the present steward stays, and who was beside them before does, too."""
     handover = await _locked(ctx, handover_id, *OPEN)
-    if handover.state == HandoverState.OVERLAP:
+    begun = handover.overlap_from
+    if begun is not None:
         ctx.require(STEWARD)
         for row in await _beside(ctx, handover, handover.to_employee_id):
-            if row.line == Line.CUSTOMER:
+            if row.line == Line.CUSTOMER and row.starts_on >= begun:
                 await end_co_stewardship(ctx, row.id, max(ctx.today(), row.starts_on))
     return await _advance(ctx, handover, HandoverState.WITHDRAWN)
 
@@ -150,6 +166,7 @@ async def complete(ctx: Context, settings: RelationshipSettings, handover_id: UU
     """Make the new steward the only one, if nothing is lacking (C5, 24 and 25)."""
     ctx.require(STEWARD)
     handover = await _locked(ctx, handover_id, HandoverState.OVERLAP)
+    await _require_same_steward(ctx, handover)
     [lacking] = await gaps(ctx, settings, [handover])
     if lacking:
         raise Invalid(

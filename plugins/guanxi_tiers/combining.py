@@ -45,7 +45,8 @@ def verdicts(rows: Rows, rules: Rules) -> tuple[Rows, list[Asked]]:
 def none_works(rules: Rules) -> Invalid:
     """What is told where every strategy that was chosen fails."""
     names = ", ".join(one.name for one in rules.asked)
-    return Invalid("strategies", f"names {names}, and none of them works: choose others")
+    told = f"The setting 'strategies' names {names}, and none of them works: choose others."
+    return Invalid(None, told)
 
 
 def _columns(number: int, verdict: TierVerdict) -> dict[str, Any]:

@@ -74,7 +74,9 @@ async def rules_of(ctx: Context, settings: TierSettings, as_of: dt.date) -> Rule
             asked.append(Asked(name, strategy.version, partial(_decide, strategy), strategy))
         else:
             known = ", ".join(known_names(offered))
-            raise Invalid("strategies", f"names '{name}', which is none of {known}")
+            raise Invalid(
+                None, f"The setting 'strategies' names '{name}', which is none of {known}."
+            )
     basis = repr((msgspec.to_builtins(settings), [one.title for one in asked], bounds, currency))
     return Rules(settings, tuple(asked), sha256(basis.encode()).hexdigest())
 

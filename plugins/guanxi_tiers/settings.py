@@ -17,6 +17,7 @@ _RULES = (
     "weight_", "threshold_", "arrears_", "purchase_points", "growth_points", "credit_points",
     "pareto_", "rfm_", "triage_",
 )  # fmt: skip
+_CENTURY = 36_500  # days
 #: The least and the most of something.
 Band = tuple[int, int]
 #: What a tier requires, each with how often a year: 1, 2, 3, 4, 6 or 12 times.
@@ -200,10 +201,11 @@ class TierSettings(Settings):
             ("visit_workdays", 1),
             ("care_days", 1),
         ):
-            if getattr(self, setting) < least:
-                raise ValueError(
-                    f"{setting} is {getattr(self, setting)}: it must be {least} or more."
-                )
+            value = getattr(self, setting)
+            if value < least:
+                raise ValueError(f"{setting} is {value}: it must be {least} or more.")
+            if setting.endswith("days") and value > _CENTURY:
+                raise ValueError(f"{setting} is {value}: it must be {_CENTURY} or less.")
         for setting in ("purchase_points", "growth_points", "credit_points"):
             _check_breakpoints(setting, getattr(self, setting))
         for tier in Tier:

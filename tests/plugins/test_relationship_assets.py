@@ -383,3 +383,34 @@ async def test_a_handover_that_is_withdrawn_leaves_the_steward(guanxi: Boot) -> 
     assert [s.employee_id for s in present] == [leaver.id]
     [row] = await w.app.all(Handover)
     assert row.state == "WITHDRAWN"
+
+
+async def test_withdrawing_leaves_who_was_beside_the_steward_before(guanxi: Boot) -> None:
+    w, customer, leaver, heir = await handing_over(guanxi)
+    await w.steward(customer, heir, is_primary=False)
+    handover = await overlapping(w, customer, heir)
+    await w.done("bo", "withdrawHandover", handoverId=handover)
+    present = [s.employee_id for s in await w.app.all(Stewardship) if s.ends_on is None]
+    assert {*present} == {leaver.id, heir.id}
+    assert len(present) == 2
+
+
+@pytest.mark.parametrize("state", ["APPROVED", "OVERLAP"])
+async def test_a_handover_replaces_nobody_but_whom_it_names(guanxi: Boot, state: str) -> None:
+    w, customer, _, heir = await handing_over(guanxi)
+    third = await w.employee()
+    if state == "OVERLAP":
+        handover, verb = await overlapping(w, customer, heir), "completeHandover"
+    else:
+        made = await w.done(
+            "ada", "proposeHandover", HANDOVER, customerId=customer, toEmployeeId=heir, reason="x"
+        )
+        handover, verb = made["handover"]["id"], "startHandover"
+        await w.done("bo", "approveHandover", handoverId=handover)
+    w.app.clock.advance(days=1)
+    await w.done("bo", "assignSteward", customerId=customer, employeeId=third)
+    assert await w.refused("ada", verb, handoverId=handover) == ("CONFLICT", "handoverId")
+    await w.done("bo", "withdrawHandover", handoverId=handover)
+    w.app.clock.advance(days=1)
+    present = [s.employee_id for s in await w.app.all(Stewardship) if s.ends_on is None]
+    assert present == [third.id]

@@ -183,6 +183,23 @@ async def test_a_person_changes_the_role_and_leaves_and_history_stays(guanxi: Bo
     assert [type(event) for event in w.app.events] == [ChainChanged] * 3
 
 
+async def test_nobody_has_two_roles_in_one_chain_on_a_day(guanxi: Boot) -> None:
+    """Neither beside a role that ends later, nor beside one that is over."""
+    w = await world(guanxi)
+    customer = await w.customer()
+    chain, person = await w.chain(customer), await w.person(customer)
+    where = {"chainId": chain, "personId": person}
+    await w.seat(customer, person, DecisionRole.I, starts_on=ago(90), ends_on=ago(60))
+    past = await w.refused("ada", "seatInChain", **where, role="D", startsOn=ago(61))
+    assert past == ("INVALID", "startsOn")
+    await w.done("ada", "seatInChain", **where, role="D", startsOn=ago(60))
+    seat = next(row for row in await w.app.all(ChainSeat) if row.ends_on is None)
+    await w.done("ada", "leaveChain", seatId=seat, endsOn=ago(-10))
+    beside = await w.refused("ada", "seatInChain", **where, role="A", startsOn=ago(0))
+    assert beside == ("INVALID", "startsOn")
+    await w.done("ada", "seatInChain", **where, role="A", startsOn=ago(-10))
+
+
 async def test_chains_are_made_of_the_customers_own_people(guanxi: Boot) -> None:
     w = await world(guanxi)
     customer, other = await w.customer(), await w.customer()

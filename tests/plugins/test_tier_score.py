@@ -225,6 +225,7 @@ def test_points_are_linear_between_and_flat_outside() -> None:
         ({"threshold_a": 80}, "they must rise"),
         ({"threshold_s": 101}, "they must rise"),
         ({"arrears_cap_days": -1}, "arrears_cap_days is -1"),
+        ({"override_days": 36_501}, "override_days is 36501: it must be 36500 or less"),
         ({"purchase_points": ()}, "purchase_points is empty"),
         ({"growth_points": ((0, 0), (0, 5))}, "growth_points: 0.* follows 0"),
         ({"growth_points": ((1, 0), (float("nan"), 5))}, "growth_points: nan"),

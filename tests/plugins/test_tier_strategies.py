@@ -322,7 +322,8 @@ async def test_where_no_strategy_works_that_is_said(guanxi: Boot, names: tuple[s
     await customer(app)
     refused = await app.graphql("mutation { classifyCustomers { errors { path message } } }")
     (error,) = refused["classifyCustomers"]["errors"]
-    assert error["message"] == f"names {', '.join(names)}, and none of them works: choose others"
+    told = f"The setting 'strategies' names {', '.join(names)}, and none of them works"
+    assert (error["path"], error["message"]) == (None, f"{told}: choose others.")
     assert await tiers(app) == {"C1": None}
 
 
@@ -333,4 +334,6 @@ async def test_a_strategy_that_does_not_exist_is_refused_with_those_that_do(guan
         "mutation { classifyCustomers { errors { path message } } }"
     )  # fmt: skip
     (error,) = refused["classifyCustomers"]["errors"]
-    assert error["message"] == "names 'F2', which is none of F1, PARETO, RFM, TRIAGE, STATE"
+    known = "F1, PARETO, RFM, TRIAGE, STATE"
+    told = f"The setting 'strategies' names 'F2', which is none of {known}."
+    assert (error["path"], error["message"]) == (None, told)
