@@ -84,6 +84,10 @@ class Customers(
 
         Null when what is named is no ISO 4217 code. Filtering or sorting by it computes it for
         every customer.
+
+        Args:
+            currency: ISO 4217 code in capital letters: only purchases in this currency count, none
+                are converted; the enterprise's own when left out.
         """
         unit = _currency(ambient, currency)
         return _money(purchases.total(customer, unit), unit, currency)
@@ -100,6 +104,11 @@ class Customers(
 
         Null when the currency is no ISO 4217 code. Filtering or sorting by it computes it for
         every customer.
+
+        Args:
+            as_of: Last day of the twelve months whose purchases count; today (UTC) when left out.
+            currency: ISO 4217 code in capital letters: only purchases in this currency count, none
+                are converted; the enterprise's own when left out.
         """
         unit = _currency(ambient, currency)
         minor = purchases.annual(customer, unit, _day(ambient, as_of))
@@ -117,6 +126,12 @@ class Customers(
 
         Null where nothing was bought in the earlier year, and when the currency is no ISO 4217
         code. Filtering or sorting by it computes it for every customer.
+
+        Args:
+            as_of: Last day of the twelve months that are compared with the twelve before them;
+                today (UTC) when left out.
+            currency: ISO 4217 code in capital letters: only purchases in this currency count, none
+                are converted; the enterprise's own when left out.
         """
         return purchases.growth(customer, _currency(ambient, currency), _day(ambient, as_of))
 
@@ -162,6 +177,11 @@ class Customers(
     ) -> Employee:
         """Say which user of the platform an employee is, so that scopes know whose customers are
         whose; without a user the employee is none.
+
+        Args:
+            employee_id: The employee to link with a user, or with none.
+            user_id: The user, as `user_0198…`, as whom the employee uses the platform, and no other
+                employee does; none from now on when left out.
         """
         return await access.link(ctx, ORGANISE, employee_id, user_id)
 
@@ -174,6 +194,13 @@ class Customers(
         The former primary steward's time ends on that day, so that there is always exactly one
         (domain rule C4, invariant 1). An assignment that would begin on that day or later and has
         not begun yet is replaced; naming the present steward takes it back.
+
+        Args:
+            customer_id: The customer who gets a primary steward; an archived one is refused.
+            employee_id: The employee who becomes the primary steward; refused are an archived one,
+                and one who is it already and has no successor yet.
+            starts_on: First day of the new steward, on which the former no longer is it; today
+                (UTC) when left out. Refused before the day on which the present one began.
         """
         return await stewardship.assign(ctx, customer_id, employee_id, starts_on or ctx.today())
 
@@ -186,7 +213,16 @@ class Customers(
         line: Line = Line.CUSTOMER,
         starts_on: dt.date | None = None,
     ) -> Stewardship:
-        """Let an employee look after a customer beside the primary steward."""
+        """Let an employee look after a customer beside the primary steward.
+
+        Args:
+            customer_id: The customer to look after; an archived one is refused.
+            employee_id: The employee who looks after the customer as well; refused are an archived
+                one, and one who does so on this line already without an end.
+            line: The line on which the employee looks after the customer.
+            starts_on: First day on which the employee looks after the customer; today (UTC) when
+                left out.
+        """
         start = starts_on or ctx.today()
         return await stewardship.add_beside(ctx, customer_id, employee_id, line, start)
 
@@ -194,7 +230,14 @@ class Customers(
     async def end_co_stewardship(
         self, ctx: Context, stewardship_id: UUID, ends_on: dt.date | None = None
     ) -> Stewardship:
-        """End a stewardship beside the primary one; the primary steward needs a successor."""
+        """End a stewardship beside the primary one; the primary steward needs a successor.
+
+        Args:
+            stewardship_id: The stewardship to end; refused are the primary one, and one that has an
+                end already.
+            ends_on: First day on which the employee is no longer responsible, not before the
+                stewardship's first; today (UTC) when left out.
+        """
         return await stewardship.end_beside(ctx, stewardship_id, ends_on or ctx.today())
 
     @mutation(needs=WRITE)
@@ -204,6 +247,12 @@ class Customers(
         """Archive an employee: it leaves all lists and can be restored.
 
         Refused while the employee is a customer's primary steward: assign successors first.
+
+        Args:
+            id: The employee to archive; one who is a customer's primary steward, now or later, is
+                refused.
+            version: The version that was read, for a `CONFLICT` if it is another by now; not
+                compared when left out.
         """
         return await stewardship.archive_employee(ctx, id, version)
 

@@ -30,6 +30,10 @@ class Scoring:
         """The level as it was last assessed: 3 coach (教练) to −1 (不认可); null while nobody did.
 
         Filtering or sorting by it computes it for every person.
+
+        Args:
+            as_of: The day whose level is told, by the last assessment until then; today (UTC) when
+                left out.
         """
         return scores.level(person.id, _day(ambient, as_of))
 
@@ -41,6 +45,10 @@ class Scoring:
         """The level, one less where the last contact was too long ago (domain rule F3).
 
         Filtering or sorting by it computes it for every person.
+
+        Args:
+            as_of: The day whose level is told, by assessments and contacts until then; today (UTC)
+                when left out.
         """
         return scores.effective_level(person.id, _day(ambient, as_of), _setting(ambient))
 
@@ -52,6 +60,9 @@ class Scoring:
         """Day of the last done activity in which the person took part; null if of none.
 
         Filtering or sorting by it computes it for every person.
+
+        Args:
+            as_of: The day until which activities count; today (UTC) when left out.
         """
         return scores.last_contact_on(person.id, _day(ambient, as_of))
 
@@ -65,6 +76,10 @@ class Scoring:
         """Key relationships (关键客户关系), 0 to 100 by the standing decision chains (F4).
 
         Null without a decision chain. Filtering or sorting by it computes it for every customer.
+
+        Args:
+            as_of: The day whose seats in decision chains, levels and contacts count; today (UTC)
+                when left out.
         """
         return _key(customer, ambient, as_of)
 
@@ -77,6 +92,10 @@ class Scoring:
 
         Null without departments in scope. Filtering or sorting by it computes it for every
         customer.
+
+        Args:
+            as_of: The day until which contacts count, from 90 days before it unless the settings
+                say otherwise; today (UTC) when left out.
         """
         return _general(customer, ambient, as_of)
 
@@ -88,6 +107,10 @@ class Scoring:
         """Organizational relationship (组织客户关系), 0 to 100 by five parts of a year (F6).
 
         Filtering or sorting by it computes it for every customer.
+
+        Args:
+            as_of: The last day of the twelve months, or as many as the settings say, whose
+                activities and cooperations count; today (UTC) when left out.
         """
         return _organizational(customer, ambient, as_of)
 
@@ -100,6 +123,10 @@ class Scoring:
 
         Null without a tier, where a part that is needed is null, and for want of `tiers.read`.
         Filtering or sorting by it computes it for every customer.
+
+        Args:
+            as_of: The day whose tier and scores count; today (UTC) and the tier in force when left
+                out.
         """
         day = _day(ambient, as_of)
         past = as_of is not None  # what is asked for without a day is the tier in force
@@ -122,7 +149,14 @@ class Scoring:
         as_of: dt.date | None = None,
         trend_months: int = 0,
     ) -> list[Relationship]:
-        """How things stand with the customer on a day, with grades, lacks and the months before."""
+        """How things stand with the customer on a day, with grades, lacks and the months before.
+
+        Args:
+            as_of: The day whose tier and scores are told and from which the trend goes back;
+                1900-01-01 to 9000-01-01, today (UTC) when left out.
+            trend_months: How many months before that day the trend goes back, a point for each, 0
+                to 36; there is no trend when left out.
+        """
         ids = [customer.id for customer in customers]
         return await asking.relationships(
             ctx, self.settings, ids, as_of or ctx.today(), trend_months
@@ -138,6 +172,10 @@ class Scoring:
         """Key relationships with the people of this chain alone, 0 to 100 (domain rule F4).
 
         Null without anybody in it. Filtering or sorting by it computes it for every chain.
+
+        Args:
+            as_of: The day whose seats in decision chains, levels and contacts count; today (UTC)
+                when left out.
         """
         return _float(scores.chain_score(chain.id, _day(ambient, as_of), _setting(ambient)))
 

@@ -34,6 +34,14 @@ class Showing:
         Of the standing chains, or those of an opportunity; of one kind or of all. `nodes` and
         `edges` are for a frontend to draw, `svg` and `mermaid` are drawn. It needs
         `customers.read`, too.
+
+        Args:
+            customer_id: The customer whose people are shown.
+            as_of: The day whose seats, levels and meetings are shown; 1900-01-01 to 9000-01-01,
+                today (UTC) when left out.
+            kind: The kind of decision chain whose people are shown; every kind when left out.
+            opportunity: The code of the opportunity whose chains are shown, exactly as in their
+                `opportunity`; the standing chains when left out.
         """
         return await mapping.relationship_map(
             ctx, self.settings, customer_id, as_of or ctx.today(), kind, opportunity
@@ -52,6 +60,12 @@ class Showing:
         Reasons are levels below the year's plan or about to decay, contacts that the tier asks for,
         opportunity or not, people not assessed or not met at their level, and departments not
         covered. It needs `customers.read` and `tiers.read`, too.
+
+        Args:
+            where: The customers to look at; all of them when left out, and archived ones never.
+            as_of: The day whose facts count and before which nothing is due; 1900-01-01 to
+                9000-01-01, today (UTC) when left out.
+            first: How many engagements to give at most, 1 to 200; 20 when left out.
         """
         condition = sa.true() if where is None else where.condition
         found = Engagements(ctx, self.settings, condition, as_of or ctx.today(), first)

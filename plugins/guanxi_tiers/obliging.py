@@ -86,7 +86,15 @@ class Obliging:
     async def fulfil_tier_obligation(
         self, ctx: Context, obligation_id: UUID, evidence: str, on: dt.date | None = None
     ) -> TierObligation:
-        """Say that something was done which no plugin knows of, today unless a day is named."""
+        """Say that something was done which no plugin knows of, today unless a day is named.
+
+        Args:
+            obligation_id: The obligation that was fulfilled; refused unless it is open.
+            evidence: What shows that it was done, such as where the minutes are; not blank, up to
+                2,000 characters.
+            on: The day on which it was done, from the obligation's `startsOn` up to today; today
+                when left out.
+        """
         return await obligations.fulfil(ctx, obligation_id, evidence, on or ctx.today())
 
     @schedule("22 * * * *", deadline=1800)

@@ -102,6 +102,10 @@ class Tiers(
         A classification as of a past day holds from that day on, so tiers can be filled in
         backwards; a tier set by hand holds until its end. Filtering or sorting by it looks it up
         for every customer.
+
+        Args:
+            day: The day whose tier is wanted; today when left out. For a day to come, a tier set by
+                hand counts only if it has not ended by then.
         """
         then = ambient.today if day is None else sa.func.coalesce(day, ambient.today)
         return history.tier_on(customer.id, then)
@@ -117,6 +121,13 @@ class Tiers(
 
         Tiers set by hand stay. Purchases count in the enterprise's own currency. All customers of a
         large enterprise are decided beside the request: `jobs` tells how far it is.
+
+        Args:
+            where: Which customers are decided, within the request however many they are; when left
+                out, all whom the caller may see, beside the request where these are too many
+                (`inBackground`).
+            as_of: The day whose purchases, assessments, triages and waivers count and, if it is
+                past, from which the tiers hold; today when left out.
         """
         require_customers(ctx)
         condition = None if where is None else where.condition
@@ -158,13 +169,26 @@ class Tiers(
         """Set a customer's tier by hand, whatever the strategies say.
 
         It ends on a day, a year from now unless another is named, or when it is lifted.
+
+        Args:
+            customer_id: The customer whose tier is set; refused if archived.
+            tier: The tier that is in force from today on, until the override ends.
+            reason: Why it is set by hand, as `tierReasons` will say; not blank, up to 2,000
+                characters.
+            until: The day, after today, from which the strategies decide again; when left out, as
+                many days from now as the setting `override_days` says, 365 unless changed.
         """
         end = until or ctx.today() + dt.timedelta(days=self.settings.override_days)
         return await classify.override(ctx, customer_id, tier, reason, end)
 
     @mutation(needs=OVERRIDE)
     async def lift_tier_override(self, ctx: Context, customer_id: UUID) -> Customer:
-        """Let the strategies decide a customer's tier again."""
+        """Let the strategies decide a customer's tier again.
+
+        Args:
+            customer_id: The customer whose tier was set by hand; refused where it was not, or if
+                the customer is archived.
+        """
         return await classify.lift_override(ctx, self.settings, customer_id)
 
     @query(needs=WRITE)
@@ -181,6 +205,20 @@ class Tiers(
 
         `changes` are settings such as `threshold_s=85` or `strategies=["PARETO"]`, on top of those
         of a scheme if one is named. Both rules look at the facts of the same day.
+
+        Args:
+            changes: Settings by which tiers are decided, as `name=value` with values as in JSON,
+                such as `threshold_s=85` or `strategies=["PARETO"]`; they come on top of the scheme
+                of `schemeId` or, without it, of the plugin's own settings. Refused are other
+                settings, and one that is named twice or by that scheme already.
+            scheme_id: The scheme that is tried against the rules in force, whatever its state; when
+                left out, `changes` alone are, or without these the plugin's own settings.
+            as_of: The day whose purchases, assessments, triages and waivers count for both rules;
+                today when left out.
+            where: Which customers are compared and counted; all whom the caller may see when left
+                out.
+            first: How many of the customers who would move are listed at most, from 0 to 1,000; the
+                counts are of all.
         """
         require_customers(ctx)
         day = as_of or ctx.today()
@@ -199,7 +237,14 @@ class Tiers(
     async def tier_shadow_comparison(
         self, ctx: Context, where: Where[Customer] | None = None, first: int = 100
     ) -> TierComparison | None:
-        """What the scheme in shadow would change in the tiers in force; null without one."""
+        """What the scheme in shadow would change in the tiers in force; null without one.
+
+        Args:
+            where: Which customers are compared and counted; all whom the caller may see when left
+                out.
+            first: How many of the customers who would move are listed at most, from 0 to 1,000; the
+                counts are of all.
+        """
         require_customers(ctx)
         scheme = await schemes.in_shadow(ctx)
         if scheme is None:
@@ -214,6 +259,11 @@ class Tiers(
         """Let a scheme run beside the rules in force up to a day, without any effect.
 
         From now on each classification asks both; `tierShadowComparison` tells where they differ.
+
+        Args:
+            scheme_id: The scheme that is to run: a draft, or the one in shadow, which gets another
+                last day; refused while another scheme is in shadow.
+            until: The last day on which it runs in shadow, today at the earliest.
         """
         require_customers(ctx)
         await schemes.put_in_shadow(ctx, scheme_id, until)
@@ -225,6 +275,10 @@ class Tiers(
 
         It comes on top of the plugin's settings; the scheme in force before retires. Promoting a
         retired one takes it back.
+
+        Args:
+            scheme_id: The scheme that is to decide: a draft, one in shadow or a retired one;
+                refused if it is in force already.
         """
         require_customers(ctx)
         await schemes.put_in_force(ctx, scheme_id)
@@ -232,7 +286,12 @@ class Tiers(
 
     @mutation(needs=RULES)
     async def retire_tier_scheme(self, ctx: Context, scheme_id: UUID) -> TierScheme:
-        """Take a scheme out of use; if it was in force, the plugin's settings decide again."""
+        """Take a scheme out of use; if it was in force, the plugin's settings decide again.
+
+        Args:
+            scheme_id: The scheme that is to retire: a draft, or one in shadow or in force; refused
+                if it is retired already.
+        """
         require_customers(ctx)
         scheme, was_in_force = await schemes.retire(ctx, scheme_id)
         if was_in_force:
@@ -248,6 +307,12 @@ class Tiers(
         It is the ISO week of a day, the present one unless a day is named. Days go by the clock of
         the manager's office; public holidays and leave make the quota smaller. General customers
         are those of tier C at the end of that week, or now where they had no tier yet.
+
+        Args:
+            week: Any day of the ISO week, Monday to Sunday, such as `2024-02-29` for `2024-W09`;
+                the present week when left out.
+            where: Which of the account and product managers, and of those who look after customers
+                as such in that week, are listed; all whom the caller may see when left out.
         """
         condition = sa.true() if where is None else where.condition
         require_customers(ctx)
@@ -264,6 +329,14 @@ class Tiers(
         """How much of the contact with S and A customers is beside projects (domain rule F17).
 
         It is the quarter of a day, the present one unless a day is named.
+
+        Args:
+            quarter: Any day of the calendar quarter, such as `2024-02-29` for January to March
+                2024; the present quarter when left out.
+            where: Which of the S and A customers are looked at, for the share of them together as
+                well; all whom the caller may see when left out.
+            first: How many customers are listed at most, from 0 to 1,000, the lowest share first;
+                the figures of all together count the others as well.
         """
         condition = sa.true() if where is None else where.condition
         require_customers(ctx)
@@ -282,6 +355,16 @@ class Tiers(
         """Persons who are contacted too seldom or too often up to a day (domain rule F18).
 
         Those of the highest tiers come first; with `outside` false everybody is listed.
+
+        Args:
+            as_of: The last of the days whose contacts are counted, 30 unless the setting
+                `care_days` says otherwise, and the one of whose tiers the bands are; today when
+                left out.
+            where: Which persons are looked at, of customers who have a tier; all whom the caller
+                may see when left out.
+            outside: Whether persons are listed only if they are contacted too seldom or too often;
+                `false` lists the others as well.
+            first: How many persons are listed at most, from 0 to 1,000.
         """
         condition = sa.true() if where is None else where.condition
         day = as_of or ctx.today()

@@ -108,6 +108,16 @@ class Webhooks(
 
         `selection` is a query whose answer is sent, for instance
         `query ($id: ID!) { customer(id: $id) { name } }`. `secret` is shown in this answer only.
+
+        Args:
+            url: Where messages are sent by POST: a public address of up to 2,000 characters, with
+                `https` unless the settings allow `http`, and without a password.
+            events: Names of the events that it is told of, as `webhookEvents` lists them: at least
+                one, and none twice.
+            selection: A GraphQL query of up to 20,000 characters whose answer is sent; it must suit
+                the variables of every event that is named. Left out, the event's own fields are
+                sent.
+            description: What the webhook is for, in up to 1,000 characters; none when left out.
         """
         return await managing.create(ctx, self.settings, url, events, selection, description)
 
@@ -125,38 +135,77 @@ class Webhooks(
         """Change a webhook; what is left out stays, an empty text takes away.
 
         Only its subscriber changes more than the description.
+
+        Args:
+            id: The webhook to change; an archived one is refused.
+            url: Where messages are sent from now on, as for `createWebhook`; unchanged when left
+                out.
+            events: Names of all events that it is told of from now on, which its selection must
+                suit; unchanged when left out.
+            selection: The query whose answer is sent from now on, as for `createWebhook`; unchanged
+                when left out. An empty text removes it, so that the event's own fields are sent.
+            description: What the webhook is for, in up to 1,000 characters; unchanged when left
+                out, and an empty text removes it.
+            version: The version that was read, for a `CONFLICT` if it is another by now; not
+                compared when left out.
         """
         given = {"url": url, "events": events, "selection": selection, "description": description}
         return await managing.update(ctx, self.settings, id, given, version)
 
     @mutation(needs=WRITE)
     async def pause_webhook(self, ctx: Context, id: UUID) -> WebhookEndpoint:
-        """Tell it of nothing until it is resumed; what happens meanwhile it does not hear of."""
+        """Tell it of nothing until it is resumed; what happens meanwhile it does not hear of.
+
+        Args:
+            id: The webhook to pause; a disabled or archived one is refused.
+        """
         return await managing.pause(ctx, id)
 
     @mutation(needs=WRITE)
     async def resume_webhook(self, ctx: Context, id: UUID) -> WebhookEndpoint:
-        """Tell it of events again, also one that was disabled, and send what was still waiting."""
+        """Tell it of events again, also one that was disabled, and send what was still waiting.
+
+        Args:
+            id: The webhook, paused or disabled, to be told of events again; an archived one is
+                refused.
+        """
         return await managing.resume(ctx, id)
 
     @mutation(needs=WRITE)
     async def rotate_webhook_secret(self, ctx: Context, id: UUID) -> WebhookEndpoint:
-        """Give it a new secret, shown in this answer only; the former signs as well for a while."""
+        """Give it a new secret, shown in this answer only; the former signs as well for a while.
+
+        Args:
+            id: The webhook that gets a new secret: one of the caller's own, and not archived.
+        """
         return await managing.rotate(ctx, self.settings, id)
 
     @mutation(needs=WRITE)
     async def test_webhook(self, ctx: Context, id: UUID) -> WebhookMessage:
-        """Send it a message of the type `webhook.test`, once, whatever its status."""
+        """Send it a message of the type `webhook.test`, once, whatever its status.
+
+        Args:
+            id: The webhook to test, which may be paused or disabled; an archived one is refused.
+        """
         return await queueing.test(ctx, await managing.live(ctx, id))
 
     @mutation(needs=WRITE)
     async def archive_webhook(self, ctx: Context, id: UUID) -> WebhookEndpoint:
-        """Tell it of nothing any more; it cannot be restored."""
+        """Tell it of nothing any more; it cannot be restored.
+
+        Args:
+            id: The webhook to archive; one that is archived already is refused.
+        """
         return await managing.archive(ctx, id)
 
     @mutation(needs=WRITE)
     async def replay_webhook_message(self, ctx: Context, id: UUID) -> WebhookMessage:
-        """Send a message again, under the same id, with what the subscriber may see now."""
+        """Send a message again, under the same id, with what the subscriber may see now.
+
+        Args:
+            id: The message to send again, whatever became of it; refused while it has a
+                `nextAttemptAt`, and where its webhook is not active.
+        """
         return await queueing.replay(ctx, id)
 
     @mutation(needs=WRITE)
@@ -166,6 +215,10 @@ class Webhooks(
         """Send messages again that were given up, up to 500 of them, the oldest first.
 
         Answers how many, so that one goes on until there are none.
+
+        Args:
+            endpoint_id: The webhook whose messages are sent again; it must be active.
+            since: Only messages of events that happened at this time or later are sent again.
         """
         return await queueing.replay_failed(ctx, endpoint_id, since)
 

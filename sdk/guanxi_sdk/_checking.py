@@ -1,11 +1,13 @@
 """What is checked of a plugin's methods as its class is made."""
 
 import datetime as dt
-from typing import Any, Final, get_args
+from collections.abc import Callable
+from typing import Any, get_args
 from uuid import UUID
 
 from cronsim import CronSim, CronSimError
 
+from guanxi_sdk._docs import documented
 from guanxi_sdk.context import Context, Outside
 from guanxi_sdk.errors import PluginError
 from guanxi_sdk.model import Model
@@ -60,12 +62,6 @@ def check_entity(plugin: str, event: type[Event]) -> None:
         )  # fmt: skip
 
 
-#: What `Meta` may say of a setting's value.
-_BOUNDS: Final = (
-    "gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz",
-)  # fmt: skip
-
-
 def check_shown(plugin: str, name: str, returns: Any, needs: Any) -> None:
     """Refuse a result by which clients find nothing, and what is no permission."""
     if _holds_uuid(returns):
@@ -84,12 +80,12 @@ def _holds_uuid(annotation: Any) -> bool:
     return annotation is UUID or any(map(_holds_uuid, get_args(annotation)))
 
 
-def check_argument(plugin: str, name: str, argument: str, annotation: Any) -> None:
-    """Refuse a bound that nothing would check."""
-    for meta in getattr(annotation, "__metadata__", ()):
-        bounds = [one for one in _BOUNDS if getattr(meta, one, None) is not None]
-        if bounds:
-            raise PluginError(
-                plugin, f"{name}(): the argument '{argument}' has {bounds[0]}=…, which nothing "
-                "checks: raise Invalid in the function, and leave Meta(description=…).",
-            )  # fmt: skip
+def described(plugin: str, name: str, function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """What a method's docstring says of it, and of its arguments under ``Args:``."""
+    try:
+        return documented(function.__doc__)
+    except ValueError as error:
+        raise PluginError(
+            plugin, f"{name}(): the line {str(error).strip()!r} under Args: is not 'name: what it "
+            "is', indented by four spaces, nor goes on with one, by eight.",
+        ) from None  # fmt: skip

@@ -1,4 +1,4 @@
-"""Attribute docstrings: the string literal below an attribute describes it."""
+"""What docstrings say: the string literal below an attribute describes it, `Args:` arguments."""
 
 import ast
 import inspect
@@ -7,6 +7,7 @@ from functools import lru_cache
 from threading import Lock
 from types import ModuleType
 
+_ARGUMENT = re.compile(r" {4}(\w+): (\S.*)")
 #: CPython 3.11 counts the depth of a syntax tree for all threads together while it makes one, and
 #: fails where two of them do.
 _PARSING = Lock()
@@ -53,6 +54,25 @@ def attribute_docs(cls: type) -> dict[str, str]:
             ):
                 docs[statement.target.id] = inspect.cleandoc(following.value.value)
     return docs
+
+
+def documented(doc: str | None) -> tuple[str, dict[str, str]]:
+    """A docstring without its last section, ``Args:``, and what that says of each argument.
+
+    Raises :class:`ValueError` with the line that is neither ``name: text`` nor goes on with one.
+    """
+    text, _, section = inspect.cleandoc(doc or "").partition("\n\nArgs:\n")
+    told: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if begun := _ARGUMENT.fullmatch(line):
+            name = begun[1]
+            told[name] = begun[2]
+        elif name and line.startswith(" " * 8):
+            told[name] += " " + line.strip()
+        elif line:
+            raise ValueError(line)
+    return text, told
 
 
 def words(name: str) -> str:

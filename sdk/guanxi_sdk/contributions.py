@@ -11,12 +11,12 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import sqlalchemy as sa
 
 from guanxi_sdk._checking import (
-    check_argument,
     check_columns,
     check_context,
     check_cron,
     check_entity,
     check_shown,
+    described,
 )
 from guanxi_sdk._docs import words
 from guanxi_sdk.access import Confidentiality
@@ -118,18 +118,12 @@ class Argument:
     name: str
     annotation: Any
     default: Any  # inspect.Parameter.empty where it must be given
+    description: str = ""
 
     @property
     def required(self) -> bool:
         """Whether the caller must give it."""
         return self.default is inspect.Parameter.empty
-
-    @property
-    def description(self) -> str:
-        """What it is, by ``Annotated[…, Meta(description="…")]``; without, its name."""
-        metas = getattr(self.annotation, "__metadata__", ())
-        told = (getattr(one, "description", None) for one in metas)
-        return next(filter(None, told), f"{words(self.name).capitalize()}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +327,7 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
         if values is None:
             continue
         kind = values["kind"]
-        description = inspect.cleandoc(function.__doc__ or "")
+        description, told = described(plugin, name, function)
         if not description and kind != "hookimpl":
             raise PluginError(plugin, f"{name}() needs a docstring: it becomes the description.")
         works = ("field", "query", "mutation", "subscription", "on", "schedule")
@@ -376,8 +370,15 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
         for parameter in parameters[skip:] if kind not in ("policy", "hookimpl") else ():
             if parameter.name not in hints:
                 raise PluginError(plugin, f"{name}(): annotate the argument '{parameter.name}'.")
-            check_argument(plugin, name, parameter.name, hints[parameter.name])
-            arguments.append(Argument(parameter.name, hints[parameter.name], parameter.default))
+            known = told.pop(parameter.name, f"{words(parameter.name).capitalize()}.")
+            arguments.append(
+                Argument(parameter.name, hints[parameter.name], parameter.default, known)
+            )
+        if told and kind in SHOWN:
+            raise PluginError(
+                plugin, f"{name}() tells of '{next(iter(told))}' under Args:, which is none of its "
+                "arguments.",
+            )  # fmt: skip
         found.append(
             Contribution(
                 name=name, description=description, function=function, arguments=tuple(arguments),

@@ -3,11 +3,9 @@
 import datetime as dt
 import types
 from collections.abc import Sequence
-from typing import Annotated
 from uuid import UUID
 
 import pytest
-from msgspec import Meta
 from sqlalchemy.orm import Mapped
 from with_contacts import Contact, ContactMerged, Contacts, ContactSettings
 from with_notes import READ, WRITE, Note, NoteAdded, Notes
@@ -164,8 +162,21 @@ async def counting(self, ctx: Context) -> int:
     """Count."""
 
 
-async def bounded(self, ctx: Context, most: Annotated[int, Meta(ge=1)]) -> int:
-    """Count."""
+async def told_of_another(self, ctx: Context, most: int) -> int:
+    """Count.
+
+    Args:
+        most: How many are counted.
+        least: How few.
+    """
+
+
+async def told_anyhow(self, ctx: Context, most: int) -> int:
+    """Count.
+
+    Args:
+        How many are counted.
+    """
 
 
 async def short(self) -> str:
@@ -212,7 +223,8 @@ async def outside_any(self, ctx: Outside, event: ContactMerged) -> None:
             finding,
             "returns a UUID, by which clients find no row: return the row, or a str that",
         ),
-        (query(), bounded, "the argument 'most' has ge=…, which nothing checks: raise Invalid"),
+        (query(), told_of_another, "tells of 'least' under Args:, which is none of its arguments"),
+        (query(), told_anyhow, "the line 'How many are counted.' under Args: is not 'name: what"),
         (
             query(needs="contacts.read"),
             counting,
