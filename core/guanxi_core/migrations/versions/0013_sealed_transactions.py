@@ -42,11 +42,12 @@ FUNCTIONS = {
             FOR tenant IN SELECT t.id FROM public.guanxi_tenant t ORDER BY random() LOOP
                 PERFORM set_config('guanxi.tenant', tenant::text, true);
                 IF coalesce(
-                    (SELECT s.before > pg_snapshot_xmax(seen)
-                        OR EXISTS (SELECT FROM public.guanxi_audit a WHERE a.tenant_id = tenant
-                            AND a.xact >= s.before AND a.xact < pg_snapshot_xmax(seen))
-                        OR EXISTS (SELECT FROM public.guanxi_audit a WHERE a.tenant_id = tenant
-                            AND a.xact = ANY (s.running || own))
+                    (SELECT s.before > pg_snapshot_xmax(seen) OR EXISTS (
+                        SELECT FROM unnest(s.running || own || s.before,
+                            s.running || own || pg_snapshot_xmax(seen)) AS r (low, high)
+                        CROSS JOIN LATERAL (
+                            SELECT FROM public.guanxi_audit a WHERE a.tenant_id = tenant
+                            AND a.xact >= r.low AND a.xact <= r.high ORDER BY a.xact LIMIT 1) a)
                     FROM public.guanxi_audit_sealed s WHERE s.tenant_id = tenant),
                     EXISTS (SELECT FROM public.guanxi_audit a WHERE a.tenant_id = tenant)
                 ) THEN
@@ -84,22 +85,19 @@ FUNCTIONS = {
                         newest := decode(repeat('00', 32), 'hex');
                     END IF;
                     share := least(share, most - done);
-                    -- Whole transactions, the oldest first. By LIMIT each entry is looked up: the
-                    -- chain is never read as a whole.
+                    -- Whole transactions, the oldest first. What is sorted and limited in a range
+                    -- is found by the index of transactions, whatever PostgreSQL thinks of a
+                    -- tenant that it has not counted; each entry is looked up in the chain by
+                    -- itself.
                     WITH batch AS MATERIALIZED (
-                        SELECT * FROM (
-                            (SELECT a.* FROM public.guanxi_audit a
-                            WHERE a.tenant_id = tenant AND a.xact = ANY (beside)
+                        SELECT a.* FROM
+                            unnest(beside || known.before, beside || ends) AS r (low, high)
+                        CROSS JOIN LATERAL (
+                            SELECT a.* FROM public.guanxi_audit a WHERE a.tenant_id = tenant
+                            AND a.xact >= r.low AND a.xact <= r.high
                             AND (SELECT true FROM public.guanxi_audit_link l
                                 WHERE l.tenant_id = tenant AND l.audit_id = a.id LIMIT 1) IS NULL
-                            ORDER BY a.xact FETCH FIRST (share) ROWS WITH TIES)
-                            UNION ALL
-                            (SELECT a.* FROM public.guanxi_audit a
-                            WHERE a.tenant_id = tenant AND a.xact >= known.before
-                            AND a.xact < ends
-                            AND (SELECT true FROM public.guanxi_audit_link l
-                                WHERE l.tenant_id = tenant AND l.audit_id = a.id LIMIT 1) IS NULL
-                            ORDER BY a.xact FETCH FIRST (share) ROWS WITH TIES)
+                            ORDER BY a.xact FETCH FIRST (share) ROWS WITH TIES
                         ) a ORDER BY a.xact FETCH FIRST (share) ROWS WITH TIES
                     ), salted AS MATERIALIZED (
                         SELECT number + row_number() OVER (ORDER BY b.id) AS sequence, b.*,
