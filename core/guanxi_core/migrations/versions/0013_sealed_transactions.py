@@ -75,7 +75,7 @@ FUNCTIONS = {
                     until := pg_snapshot_xmax(seen);
                     ends := CASE WHEN elsewhere THEN '18446744073709551615' ELSE until END;
                     beside := known.running;
-                    IF own >= until THEN
+                    IF own > until THEN
                         beside := beside || own;
                     END IF;
                     SELECT l.sequence, l.link INTO number, newest FROM public.guanxi_audit_link l
