@@ -198,8 +198,9 @@ class Generator:
             return "__typename"
         if type_.name == "Query" and self._chance(0.05):
             self.aliases_left -= 1
+            self._keys += 1
             kind = self.choose.choice(self._own_models())
-            return f't{self.aliases_left}: __type(name: "{kind}") {{ name kind }}'
+            return f't{self._keys}: __type(name: "{kind}") {{ name kind }}'
         return self._written(type_, name, depth, unique=unique)
 
     def _own_models(self) -> list[str]:
