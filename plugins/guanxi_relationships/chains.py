@@ -62,7 +62,7 @@ async def seat(
         )
     )
     if later is not None:
-        raise Invalid("starts_on", f"is before {later}, until which the person has another role")
+        raise Invalid("starts_on", f"is before {later}, when a role of the person's ends")
     if former is not None:
         former.ends_on = start
         await ctx.db.flush()

@@ -73,10 +73,22 @@ async def _primary(ctx: Context, customer_id: UUID) -> UUID | None:
 
 
 async def _require_same_steward(ctx: Context, handover: Handover) -> None:
-    if await _primary(ctx, handover.customer_id) != handover.from_employee_id:
+    """Lock the customer, and refuse a handover whose steward has another successor already."""
+    customer_id = handover.customer_id
+    await ctx.db.scalar(
+        select(Customer.id).where(Customer.id == customer_id).with_for_update(key_share=True)
+    )
+    successors = select(Stewardship.id).where(
+        Stewardship.customer_id == customer_id,
+        Stewardship.is_primary,
+        Stewardship.starts_on > sa.literal(ctx.today(), sa.Date),
+        Stewardship.archived_at.is_(None),
+    )
+    same = await _primary(ctx, customer_id) == handover.from_employee_id
+    if not same or await ctx.db.scalar(successors.limit(1)):
         raise Conflict(
-            "handover_id", "is void: the customer has got another primary steward since it was "
-            "proposed. Withdraw it",
+            "handover_id", "is void, because the primary steward is another than when it was "
+            "proposed, or soon will be: withdraw it",
         )  # fmt: skip
 
 
@@ -157,7 +169,7 @@ async def withdraw(ctx: Context, handover_id: UUID) -> Handover:
     if begun is not None:
         ctx.require(STEWARD)
         for row in await _beside(ctx, handover, handover.to_employee_id):
-            if row.line == Line.CUSTOMER and row.starts_on >= begun:
+            if row.line == Line.CUSTOMER and row.starts_on == begun:
                 await end_co_stewardship(ctx, row.id, max(ctx.today(), row.starts_on))
     return await _advance(ctx, handover, HandoverState.WITHDRAWN)
 

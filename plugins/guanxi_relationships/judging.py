@@ -30,8 +30,8 @@ class Judging:
             person_id: Who gets the role: a person of the chain's customer, not archived.
             role: The role: `A` approver, `D` decider, `S` supporter, `E` evaluator or `I`
                 influencer; `NONE` and the one held already are refused.
-            starts_on: First day in the role, on which a role held before ends, and not before that
-                one began; today (UTC) when left out.
+            starts_on: First day in the role, on which a role held before ends; not before that one
+                began, or one that is over ended. Today (UTC) when left out.
         """
         return await chains.seat(ctx, chain_id, person_id, role, starts_on or ctx.today())
 

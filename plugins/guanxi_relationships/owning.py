@@ -83,7 +83,8 @@ class Owning:
         It needs `customers.steward`, too.
 
         Args:
-            handover_id: The handover whose overlap begins today; it must be `APPROVED`.
+            handover_id: The handover whose overlap begins today; it must be `APPROVED`, and the
+                primary steward the one whom it names.
         """
         return await handing.start(ctx, handover_id)
 
@@ -95,7 +96,8 @@ class Owning:
         It needs `customers.steward`, too.
 
         Args:
-            handover_id: The handover to complete, which is in `OVERLAP` and has no `gaps`.
+            handover_id: The handover to complete, which is in `OVERLAP` and has no `gaps`; the
+                primary steward must be the one whom it names, and no other named for later.
         """
         return await handing.complete(ctx, self.settings, handover_id)
 

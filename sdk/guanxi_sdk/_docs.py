@@ -7,7 +7,7 @@ from functools import lru_cache
 from threading import Lock
 from types import ModuleType
 
-_ARGUMENT = re.compile(r" {4}(\w+): (\S.*)")
+_ARGUMENT = re.compile(r" {4}(\w+)(?: \([^)]*\))?:(?: +(.*))?")
 #: CPython 3.11 counts the depth of a syntax tree for all threads together while it makes one, and
 #: fails where two of them do.
 _PARSING = Lock()
@@ -57,22 +57,25 @@ def attribute_docs(cls: type) -> dict[str, str]:
 
 
 def documented(doc: str | None) -> tuple[str, dict[str, str]]:
-    """A docstring without its last section, ``Args:``, and what that says of each argument.
+    """A docstring without its section ``Args:``, and what that says of each argument.
 
-    Raises :class:`ValueError` with the line that is neither ``name: text`` nor goes on with one.
+    Raises :class:`ValueError` with a line of the section that is neither ``name: text``, indented
+    by four spaces, nor goes on with one, indented further.
     """
-    text, _, section = inspect.cleandoc(doc or "").partition("\n\nArgs:\n")
+    text, heading, rest = inspect.cleandoc(doc or "").partition("\n\nArgs:\n")
+    lines = rest.splitlines() if heading else []
     told: dict[str, str] = {}
     name = ""
-    for line in section.splitlines():
+    while lines and (not lines[0] or lines[0].startswith(" ")):
+        line = lines.pop(0)
         if begun := _ARGUMENT.fullmatch(line):
             name = begun[1]
-            told[name] = begun[2]
-        elif name and line.startswith(" " * 8):
-            told[name] += " " + line.strip()
+            told[name] = begun[2] or ""
+        elif name and line.startswith(" " * 5):
+            told[name] = f"{told[name]} {line.strip()}".strip()
         elif line:
             raise ValueError(line)
-    return text, told
+    return "\n".join([text, "", *lines]) if lines else text, told
 
 
 def words(name: str) -> str:

@@ -327,7 +327,11 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
         if values is None:
             continue
         kind = values["kind"]
-        description, told = described(plugin, name, function)
+        description, told = (
+            described(plugin, name, function)
+            if kind in SHOWN
+            else (inspect.cleandoc(function.__doc__ or ""), {})
+        )
         if not description and kind != "hookimpl":
             raise PluginError(plugin, f"{name}() needs a docstring: it becomes the description.")
         works = ("field", "query", "mutation", "subscription", "on", "schedule")
@@ -374,9 +378,9 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
             arguments.append(
                 Argument(parameter.name, hints[parameter.name], parameter.default, known)
             )
-        if told and kind in SHOWN:
+        if unknown := [one for one in told if one not in {p.name for p in parameters}]:
             raise PluginError(
-                plugin, f"{name}() tells of '{next(iter(told))}' under Args:, which is none of its "
+                plugin, f"{name}() tells of '{unknown[0]}' under Args:, which is none of its "
                 "arguments.",
             )  # fmt: skip
         found.append(

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from databases import Scratch
+from databases import Databases, Scratch, schema_of
 from guanxi_core.database.connections import connect
 from guanxi_core.database.pool import TenantPool
 from guanxi_core.identity import create_user
+from guanxi_core.migrations import downgrade, migrate
 from guanxi_core.sealing import Sealer, seal
 from guanxi_core.tenancy import create_tenant, record, transaction
 from guanxi_core.verifying import Verdict, verify
@@ -255,3 +256,93 @@ async def test_sealing_finds_entries_by_an_index(
     finally:
         await connection.close()
     assert await verify(pool, tenant) == whole(tenant, 3009)
+
+
+@pytest.mark.parametrize("number", ["3", "18446744073709551615"])
+async def test_an_entry_that_claims_another_transaction_is_told(
+    pool: TenantPool, tenant: Tenant, number: str
+) -> None:
+    """Of one long over, or of one that will never come: neither is linked, and both are found."""
+    async with transaction(pool, tenant.id) as connection:
+        await connection.execute(
+            "INSERT INTO guanxi_audit (tenant_id, id, actor, action, changes, xact) "
+            "VALUES ($1, $2, 'Eve', 'guanxi.create_user', '{}', $3::text::xid8)",
+            tenant.id, uuid7(), number,
+        )  # fmt: skip
+    await seal(pool)
+    verdict = await verify(pool, tenant)
+    assert verdict.broken is not None
+    assert "never linked" in verdict.broken.reason
+
+
+async def test_a_turn_that_ends_with_its_own_entries_counts_no_other_as_done_with(
+    pool: TenantPool, tenant: Tenant
+) -> None:
+    async with transaction(pool, tenant.id) as first:
+        await write(first, tenant, "first")
+        async with transaction(pool, tenant.id) as second:
+            await write(second, tenant, "second")
+            assert await second.fetchval("SELECT guanxi_seal(1)") == 1
+    assert (await verify(pool, tenant)).broken is None
+    assert await seal(pool) == 1
+    assert await verify(pool, tenant) == whole(tenant, 3)
+
+
+async def test_tables_from_elsewhere_are_sealed_by_a_writer_too(
+    pool: TenantPool, database: Scratch, tenant: Tenant
+) -> None:
+    """As by erasing somebody, before any sealer came by."""
+    await count_further(database, tenant)
+    async with transaction(pool, tenant.id) as open_:
+        await write(open_, tenant, "open")
+        async with transaction(pool, tenant.id) as connection:
+            await write(connection, tenant, "own")
+            assert await connection.fetchval("SELECT guanxi_seal(100)") == 1
+    assert await seal(pool) == 1
+    assert await verify(pool, tenant) == whole(tenant, 3)
+
+
+async def test_an_upgrade_knows_what_is_linked_and_what_waits(databases: Databases) -> None:
+    """Nothing of a long chain is looked at again, and what was never to be linked still is not."""
+    scratch = await databases.fresh()
+    options: Any = {"plugins": [], "app_role": scratch.app_role}
+    await migrate(scratch.owner_url, to={"guanxi": "0012"}, **options)
+    owner = await connect(scratch.owner_url)
+    tenant = Tenant(uuid7(), "old", "CNY")
+    try:
+        await owner.execute("SELECT set_config('guanxi.tenant', $1, false)", str(tenant.id))
+        await owner.execute(
+            "INSERT INTO guanxi_tenant (id, name, currency) VALUES ($1, 'old', 'CNY')", tenant.id
+        )
+        for name in ("linked", "stray", "waits"):
+            await write(owner, tenant, name)
+            if name == "linked":
+                assert await owner.fetchval("SELECT guanxi_seal(10)") == 1
+            elif name == "stray":
+                await owner.execute("DELETE FROM guanxi_audit_pending")
+        await migrate(scratch.owner_url, **options)
+        assert await owner.fetchval("SELECT guanxi_seal(10)") == 1
+    finally:
+        await owner.close()
+    pool = await TenantPool.open(scratch.app_url, size=1)
+    try:
+        verdict = await verify(pool, tenant)
+        assert (verdict.entries, verdict.unsealed) == (2, 1)
+        assert verdict.broken is not None
+        assert "never linked" in verdict.broken.reason
+    finally:
+        await pool.close()
+        await databases.drop(scratch)
+
+
+async def test_the_former_tables_come_back(databases: Databases) -> None:
+    former, now = await databases.fresh(), await databases.fresh()
+    options: Any = {"plugins": [], "app_role": former.app_role}
+    try:
+        await migrate(former.owner_url, to={"guanxi": "0012"}, **options)
+        await migrate(now.owner_url, **options)
+        await downgrade(now.owner_url, "guanxi", "0012", **options)
+        assert await schema_of(now.owner_url) == await schema_of(former.owner_url)
+    finally:
+        await databases.drop(former)
+        await databases.drop(now)

@@ -395,8 +395,11 @@ async def test_withdrawing_leaves_who_was_beside_the_steward_before(guanxi: Boot
     assert len(present) == 2
 
 
+@pytest.mark.parametrize("days", [0, 5])
 @pytest.mark.parametrize("state", ["APPROVED", "OVERLAP"])
-async def test_a_handover_replaces_nobody_but_whom_it_names(guanxi: Boot, state: str) -> None:
+async def test_a_handover_replaces_nobody_but_whom_it_names(
+    guanxi: Boot, state: str, days: int
+) -> None:
     w, customer, _, heir = await handing_over(guanxi)
     third = await w.employee()
     if state == "OVERLAP":
@@ -408,9 +411,9 @@ async def test_a_handover_replaces_nobody_but_whom_it_names(guanxi: Boot, state:
         handover, verb = made["handover"]["id"], "startHandover"
         await w.done("bo", "approveHandover", handoverId=handover)
     w.app.clock.advance(days=1)
-    await w.done("bo", "assignSteward", customerId=customer, employeeId=third)
+    begins = w.app.clock().date() + dt.timedelta(days=days)
+    await w.done("bo", "assignSteward", customerId=customer, employeeId=third, startsOn=begins)
     assert await w.refused("ada", verb, handoverId=handover) == ("CONFLICT", "handoverId")
     await w.done("bo", "withdrawHandover", handoverId=handover)
-    w.app.clock.advance(days=1)
     present = [s.employee_id for s in await w.app.all(Stewardship) if s.ends_on is None]
     assert present == [third.id]

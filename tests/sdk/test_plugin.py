@@ -179,6 +179,23 @@ async def told_anyhow(self, ctx: Context, most: int) -> int:
     """
 
 
+async def told_at_length(self, ctx: Context, most: int, least: int = 0) -> int:
+    """Count.
+
+    And more about it.
+
+    Args:
+        ctx: As ever.
+        most (int): How many
+            are counted.
+        least:
+            How few.
+
+    Returns:
+        A number.
+    """
+
+
 async def short(self) -> str:
     """Do."""
 
@@ -467,3 +484,10 @@ class TestModels:
 
             class Orphan(Extension, plugin="ranks"):
                 """No model."""
+
+
+def test_a_docstring_tells_of_arguments_in_a_section() -> None:
+    [contribution] = make(namespace={"told": query()(told_at_length)}).manifest.contributions
+    assert contribution.description == "Count.\n\nAnd more about it.\n\nReturns:\n    A number."
+    told = {one.name: one.description for one in contribution.arguments}
+    assert told == {"most": "How many are counted.", "least": "How few."}

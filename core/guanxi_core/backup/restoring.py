@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,6 +24,20 @@ from guanxi_core.migrations.isolation import restore as force
 from guanxi_core.migrations.runner import owner_connection
 from guanxi_core.migrations.scripts import in_order
 from guanxi_sdk import Plugin
+
+#: Transactions are counted anew here. Entries of the audit that are linked come to be of one long
+#: ago, and those that are not of this one, so that the sealer need not look at all of them.
+_LONG_AGO: Final = "ALTER TABLE guanxi_audit ALTER xact SET DEFAULT '3'"
+_FROM_NOW: Final = (
+    "ALTER TABLE guanxi_audit ALTER xact SET DEFAULT pg_current_xact_id()",
+    "UPDATE guanxi_audit a SET xact = DEFAULT WHERE NOT EXISTS (SELECT FROM guanxi_audit_link l "
+    "WHERE l.tenant_id = a.tenant_id AND l.audit_id = a.id)",
+    "DELETE FROM guanxi_audit_sealed",
+    "INSERT INTO guanxi_audit_sealed SELECT t.id, pg_snapshot_xmax(s), ARRAY("
+    "SELECT x FROM pg_snapshot_xip(s) x UNION "
+    "SELECT x FROM pg_current_xact_id() x WHERE x < pg_snapshot_xmax(s)) "
+    "FROM guanxi_tenant t, pg_current_snapshot() s",
+)
 
 
 async def restore(
@@ -94,6 +108,9 @@ async def _load(
     tables = list(dict.fromkeys(part.table for part in manifest.parts))
     for table in tables:
         await raw.execute(f"ALTER TABLE {quoted(table)} DISABLE TRIGGER USER")
+    sealed = "guanxi_audit_sealed" in tables  # a backup of an older guanxi is brought up to date
+    if sealed:
+        await raw.execute(_LONG_AGO)
     rows = 0
     for number, part in enumerate(manifest.parts, 1):
         with file.open(part.name) as entry:
@@ -108,6 +125,8 @@ async def _load(
             raise BackupError(f"{part.name} came out differently: the file is damaged.")
     for name, value in manifest.sequences.items():
         await raw.fetchval("SELECT setval($1::text::regclass, $2)", quoted(name), value)
+    for statement in _FROM_NOW if sealed else ():
+        await raw.execute(statement)
     for table in tables:
         await raw.execute(f"ALTER TABLE {quoted(table)} ENABLE TRIGGER USER")
     await connection.run_sync(force, names)

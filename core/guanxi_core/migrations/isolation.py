@@ -17,6 +17,7 @@ SYSTEM_RIGHTS: Final[dict[str, frozenset[str]]] = {
     "guanxi_token": frozenset(),
     "guanxi_stamp": frozenset({"SELECT"}),
     "guanxi_audit": frozenset({"SELECT", "INSERT"}),
+    "guanxi_audit_pending": frozenset(),  # until revision 0013
     "guanxi_audit_sealed": frozenset(),
     "guanxi_audit_link": frozenset({"SELECT"}),
     "guanxi_idempotency": frozenset({"SELECT", "INSERT", "DELETE"}),
@@ -28,8 +29,11 @@ SYSTEM_RIGHTS: Final[dict[str, frozenset[str]]] = {
 }
 #: Reached through functions, or by the owner: the app role has no rights there, nor a policy.
 UNSCOPED: Final = frozenset(
-    {"guanxi_tenant", "guanxi_token", "guanxi_audit_sealed", "guanxi_searched"}
-)
+    {
+        "guanxi_tenant", "guanxi_token", "guanxi_audit_pending", "guanxi_audit_sealed",
+        "guanxi_searched",
+    }
+)  # fmt: skip
 _RIGHTS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _EVERY_RIGHT: Final = (*sorted(_RIGHTS), "TRUNCATE", "REFERENCES", "TRIGGER")
 

@@ -184,7 +184,7 @@ class Document:
         try:
             return self._coercion.values(given)
         except Unusual:
-            if self._flat:  # there is more than was asked for, or it is of another kind
+            if self._flat:  # one is missing, is of another kind, or is not of the document
                 _count(given, limits)
         values = get_variable_values(self._schema.graphql, self._definitions, dict(given))
         if isinstance(values, list):

@@ -67,15 +67,16 @@ FUNCTIONS = {
                     known := NULL;
                     SELECT s.* INTO known FROM public.guanxi_audit_sealed s
                     WHERE s.tenant_id = tenant;
-                    -- The tables came from a server that had counted further: all is looked at.
-                    elsewhere := coalesce(known.before > pg_snapshot_xmax(seen), false);
-                    IF known.before IS NULL OR elsewhere THEN
-                        known := (tenant, '0', '{}');
-                    END IF;
                     until := pg_snapshot_xmax(seen);
-                    ends := CASE WHEN elsewhere THEN '18446744073709551615' ELSE until END;
+                    ends := until;
+                    -- New, or from a server that had counted further: all is looked at.
+                    elsewhere := coalesce(known.before > until, true);
+                    IF elsewhere THEN
+                        known := (tenant, '0', '{}');
+                        ends := '18446744073709551615';
+                    END IF;
                     beside := known.running;
-                    IF own > until THEN
+                    IF own > ends THEN
                         beside := beside || own;
                     END IF;
                     SELECT l.sequence, l.link INTO number, newest FROM public.guanxi_audit_link l
@@ -131,7 +132,8 @@ FUNCTIONS = {
                     IF part >= share THEN
                         unfinished := unfinished || tenant;
                         CONTINUE WHEN elsewhere;
-                        until := greatest(known.before, (last::text::bigint + 1)::text::xid8);
+                        until := least(
+                            until, greatest(known.before, (last::text::bigint + 1)::text::xid8));
                     END IF;
                     INSERT INTO public.guanxi_audit_sealed AS s (tenant_id, before, running)
                     VALUES (tenant, until, ARRAY(
@@ -148,7 +150,7 @@ FUNCTIONS = {
             RETURN done;
         END $$
     """,
-    # Entries that no sealer will ever see, though their transactions are done with.
+    # Entries that no sealer will see: their transactions are done with, or have not begun.
     "guanxi_audit_strays(tenant uuid)": """
         RETURNS SETOF uuid LANGUAGE plpgsql STABLE AS $$
         DECLARE former text := current_setting('guanxi.tenant', true);
@@ -157,8 +159,9 @@ FUNCTIONS = {
             RETURN QUERY
             SELECT a.id FROM public.guanxi_audit a
             JOIN public.guanxi_audit_sealed s ON s.tenant_id = tenant
-            WHERE a.tenant_id = tenant AND a.xact < s.before AND a.xact <> ALL (s.running)
-            AND s.before <= pg_snapshot_xmax(pg_current_snapshot())
+            WHERE a.tenant_id = tenant AND s.before <= pg_snapshot_xmax(pg_current_snapshot())
+            AND (a.xact < s.before AND a.xact <> ALL (s.running)
+                OR a.xact > pg_snapshot_xmax(pg_current_snapshot()))
             AND NOT EXISTS (SELECT FROM public.guanxi_audit_link l
                 WHERE l.tenant_id = tenant AND l.audit_id = a.id)
             ORDER BY a.id;
@@ -281,16 +284,27 @@ FORMER = {
 def upgrade() -> None:
     op.execute("DROP TRIGGER guanxi_audit_pends ON guanxi_audit")
     op.execute("DROP FUNCTION guanxi_audit_pends()")
-    op.execute("DROP TABLE guanxi_audit_pending")
+    # Of entries that are there, those that wait are of this transaction, and all others of one long
+    # ago. A default that is a constant rewrites nothing.
+    op.execute("ALTER TABLE guanxi_audit ADD COLUMN xact xid8 NOT NULL DEFAULT '3'")
+    op.execute("ALTER TABLE guanxi_audit ALTER xact SET DEFAULT pg_current_xact_id()")
     op.execute(
-        "ALTER TABLE guanxi_audit ADD COLUMN xact xid8 NOT NULL DEFAULT pg_current_xact_id()"
+        "UPDATE guanxi_audit a SET xact = DEFAULT FROM guanxi_audit_pending p "
+        "WHERE p.tenant_id = a.tenant_id AND p.audit_id = a.id"
     )
+    op.execute("DROP TABLE guanxi_audit_pending")
     op.execute("CREATE INDEX ix_guanxi_audit_xact ON guanxi_audit (tenant_id, xact)")
     # Done with are the transactions before a number, except those that ran. Without a row, none is.
     op.execute(
         "CREATE TABLE guanxi_audit_sealed (tenant_id uuid NOT NULL, "
         "before xid8 NOT NULL DEFAULT '0', running xid8[] NOT NULL DEFAULT '{}', "
         "CONSTRAINT pk_guanxi_audit_sealed PRIMARY KEY (tenant_id))"
+    )
+    op.execute(
+        "INSERT INTO guanxi_audit_sealed SELECT t.id, pg_snapshot_xmax(s), ARRAY("
+        "SELECT x FROM pg_snapshot_xip(s) x UNION "
+        "SELECT x FROM pg_current_xact_id() x WHERE x < pg_snapshot_xmax(s)) "
+        "FROM guanxi_tenant t, pg_current_snapshot() s"
     )
     for signature, body in FUNCTIONS.items():
         op.execute(f"CREATE OR REPLACE FUNCTION {signature} {body} {DEFINER}")
