@@ -83,8 +83,7 @@ class Owning:
         It needs `customers.steward`, too.
 
         Args:
-            handover_id: The handover whose overlap begins today; it must be `APPROVED`, and the
-                primary steward the one whom it names.
+            handover_id: The handover whose overlap begins today; it must be `APPROVED`.
         """
         return await handing.start(ctx, handover_id)
 
