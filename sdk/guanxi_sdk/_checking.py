@@ -87,5 +87,5 @@ def described(plugin: str, name: str, function: Callable[..., Any]) -> tuple[str
     except ValueError as error:
         raise PluginError(
             plugin, f"{name}(): the line {str(error).strip()!r} under Args: is not 'name: what it "
-            "is', indented by four spaces, nor goes on with one, by eight.",
+            "is', indented by four spaces, nor goes on with one, indented further.",
         ) from None  # fmt: skip

@@ -374,7 +374,7 @@ def contributions_of(plugin: str, cls: type) -> tuple[Contribution, ...]:
         for parameter in parameters[skip:] if kind not in ("policy", "hookimpl") else ():
             if parameter.name not in hints:
                 raise PluginError(plugin, f"{name}(): annotate the argument '{parameter.name}'.")
-            known = told.pop(parameter.name, f"{words(parameter.name).capitalize()}.")
+            known = told.pop(parameter.name, "") or f"{words(parameter.name).capitalize()}."
             arguments.append(
                 Argument(parameter.name, hints[parameter.name], parameter.default, known)
             )

@@ -19,7 +19,7 @@ def build(edition: Edition) -> Schema:
     conditions, aggregates, shared = objects.conditions, objects.aggregates, objects.shared
     for type_ in schema.type_map.values():
         if isinstance(type_, GraphQLInputObjectType):
-            setattr(type_, "out_type", dict)  # noqa: B010  graphene would wrap it
+            vars(type_)["out_type"] = dict  # graphene would wrap it
             for field in type_.fields.values():
                 field.out_name = None
         elif isinstance(type_, GraphQLEnumType) and type_.name in conditions.orders:
