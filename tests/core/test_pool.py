@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from databases import Databases, Scratch
+from guanxi_core.database.address import is_local
 from guanxi_core.database.connections import connect
 from guanxi_core.database.embedded import EmbeddedServer
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in
@@ -221,6 +222,95 @@ async def test_patience_ends_with_an_error_that_says_so(scratch: Scratch):
     async with pool.connection(A):
         pass
     await pool.close()
+
+
+@pytest.fixture
+async def turns(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TenantPool]:
+    """A pool that gives turns from the third connection on."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("guanxi_core.database.pool.is_local", lambda _: True)  # in CI it is not
+    made = await TenantPool.open(scratch.app_url, size=5, patience=5)
+    yield made
+    await made.close()
+
+
+async def test_what_is_sent_in_turn_waits_for_a_few_others(
+    turns: TenantPool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("guanxi_core.database.pool._MOMENT", 60)
+    lent = [await turns.take(A, in_turn=True) for _ in range(3)]
+    assert turns.ready(A, in_turn=True) is None
+    waiting = asyncio.create_task(turns.take(B, in_turn=True))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    assert turns.waiting == 1
+    async with turns.connection(A), turns.connection(C):  # all five: these do not wait for turns
+        assert turns.state.used == 5
+    assert (await waiting).tenant == B  # the first that came back
+    last = lent.pop()
+    turns.give(waiting.result())
+    turns.give(last)
+    assert turns.ready(A, in_turn=True) is last  # there is one idle, and few are lent again
+    for connection in (last, *lent):
+        turns.give(connection)
+
+
+async def test_nobody_waits_for_a_turn_for_long(turns: TenantPool):
+    lent = [await turns.take(A, in_turn=True) for _ in range(3)]
+    async with asyncio.timeout(4):  # less than the patience: those three stay where they are
+        lent += [await turns.take(B, in_turn=True) for _ in range(2)]
+    waiting = asyncio.create_task(turns.take(C, in_turn=True))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()  # more than five there are not
+    turns.give(lent.pop())
+    lent.append(await waiting)
+    for connection in lent:
+        turns.give(connection)
+    assert turns.state == (5, 5, 0)
+
+
+async def test_a_turn_is_passed_on_by_who_gave_up(turns: TenantPool):
+    lent = [await turns.take(A, in_turn=True) for _ in range(3)]
+    waiting = [asyncio.create_task(turns.take(A, in_turn=True)) for _ in range(2)]
+    await asyncio.sleep(0)
+    turns.give(lent[0])
+    waiting[0].cancel()  # served and cancelled in the same moment
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    assert await waiting[1] is lent[0]
+    for connection in lent:
+        turns.give(connection)
+
+
+async def test_a_database_elsewhere_has_processors_of_its_own(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("guanxi_core.database.pool.is_local", lambda _: False)
+    pool = await TenantPool.open(scratch.app_url, size=5)
+    lent = [await pool.take(A, in_turn=True)]
+    lent += [pool.ready(A, in_turn=True) or await pool.take(A, in_turn=True) for _ in range(4)]
+    for connection in lent:
+        pool.give(connection)
+    await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("postgresql://app@/guanxi?host=/run/guanxi", True),
+        ("postgresql:///guanxi", True),
+        ("postgresql://app:secret@localhost/guanxi", True),
+        ("postgresql://app@127.0.0.2:5433/guanxi", True),
+        ("postgresql://app@[::1]/guanxi", True),
+        ("postgresql://app@10.0.0.7/guanxi", False),
+        ("postgresql://app@db.example.com/guanxi", False),
+        ("postgresql://app@/guanxi?host=db.example.com", False),
+        ("postgresql://app@127.0.0.1,10.0.0.7/guanxi", False),
+    ],
+)
+def test_a_database_here_is_told_by_its_address(url: str, local: bool):
+    assert is_local(url) is local
 
 
 async def test_broken_connections_are_replaced(

@@ -217,6 +217,34 @@ async def test_jobs_and_waits_are_shown(app: App) -> None:
     assert value(after, name, outcome="served") - value(before, name, outcome="served") >= 1
 
 
+@pytest.mark.parametrize(
+    ("query", "waits"),
+    [
+        ("{ tenant { name } }", 0),
+        ("query ($id: ID!) { card(id: $id) { title } }", 0),
+        ("query ($id: ID!) { node(id: $id) { id } }", 0),
+        ("query ($id: ID!) { nodes(ids: [$id]) { id } }", 1),
+        ("{ cards { edges { node { title } } } }", 1),
+        ("{ cards { totalCount } }", 1),
+        ("{ cardsAggregate { count } }", 1),
+        ('mutation { createCard(input: { title: "new" }) { card { title } } }', 0),
+    ],
+)
+async def test_only_lists_are_asked_for_in_turn(
+    app: App, monkeypatch: pytest.MonkeyPatch, query: str, waits: int
+) -> None:
+    """What waits is told by the metric that operators have."""
+    created = await app.graphql('mutation { createCard(input: { title: "a" }) { card { id } } }')
+    variables = {"id": created["createCard"]["card"]["id"]} if "$id" in query else {}
+    pool = app.platform.pool
+    monkeypatch.setattr(pool, "_at_once", 1)
+    name = "guanxi_pool_wait_seconds_count"
+    async with pool.connection(app.tenant.id):
+        before = value(await scrape(app), name, outcome="served")
+        await app.graphql(query, **variables)
+        assert value(await scrape(app), name, outcome="served") - before == waits
+
+
 def test_outcomes_are_few() -> None:
     known = set(ALLOWED["outcome"].split("|"))
     assert {metrics.outcome_of(code) for code in (None, "INTERNAL", "canary", "CONFLICT")} == {

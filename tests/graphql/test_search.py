@@ -1,5 +1,6 @@
 """Searching through the public door: what is found, in which order, by whom, after which writes."""
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -64,6 +65,18 @@ async def test_by_characters_pinyin_initials_and_words(guanxi: Boot) -> None:
     assert len(await found(app, None)) == 4
     with pytest.raises(GraphQLFailed, match="longer than 200"):
         await found(app, "华" * 201)
+
+
+async def test_it_is_asked_for_in_turn(guanxi: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = await guanxi(Customers())
+    pool = app.platform.pool
+    monkeypatch.setattr(pool, "_at_once", 1)
+    monkeypatch.setattr("guanxi_core.database.pool._MOMENT", 60)
+    async with asyncio.timeout(30), pool.connection(app.tenant.id):
+        asking = asyncio.create_task(app.graphql(ANY, q="华"))
+        while not pool.waiting:  # noqa: ASYNC110  nothing tells of it
+            await asyncio.sleep(0.01)
+    assert (await asking)["search"]["totalCount"] == 0
 
 
 async def test_the_best_come_first_and_pages_continue(guanxi: Boot) -> None:

@@ -11,10 +11,16 @@ served last. What makes that safe:
   transaction is closed;
 * nothing else may be left on a connection: no session-wide settings, locks, listeners or temporary
   tables that outlive their transaction.
+
+Where the database shares the processors with this process, statements that read lists have turns:
+more than a few at once crowd out each other's caches, and take longer than if they had waited. Who
+has waited for a moment gets a connection all the same, so that long ones hold up nobody. What reads
+one record is done before waiting would pay.
 """
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from collections import deque
@@ -25,7 +31,7 @@ from uuid import UUID
 
 import asyncpg
 
-from guanxi_core.database.address import place_of
+from guanxi_core.database.address import is_local, place_of
 from guanxi_core.database.connections import NO_SETTINGS, TenantConnection, connect
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in, unavailable
 from guanxi_core.telemetry import metrics
@@ -34,6 +40,15 @@ log = logging.getLogger(__name__)
 
 _SWITCH: Final = "SELECT set_config('guanxi.tenant', $1, false)"
 _UNKNOWN: Final = object()
+_EACH_PROCESSOR: Final = 3  # lent connections for each, from which on there are turns
+_MOMENT: Final = 0.02  # seconds after which nobody waits for a turn
+
+
+class _Waiter(NamedTuple):
+    """Who waits for a connection; None tells them to open it."""
+
+    since: float
+    lent: "asyncio.Future[TenantConnection | None]"
 
 
 class PoolState(NamedTuple):
@@ -73,11 +88,14 @@ class TenantPool:
             raise ValueError("a pool needs at least one connection")
         self.url: Final = url
         self.size: Final = size
+        few = _EACH_PROCESSOR * (os.cpu_count() or 1)
+        self._at_once = min(size, few) if is_local(url) else size
         self._patience = patience
         self._settings = settings
         self._idle: list[TenantConnection] = []  # the last one back is lent first
         self._count = 0  # open or being opened
-        self._waiters: deque[asyncio.Future[TenantConnection | None]] = deque()
+        self._waiters: deque[_Waiter] = deque()
+        self._timer: asyncio.TimerHandle | None = None  # while somebody waits
         self._all: set[TenantConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -118,7 +136,7 @@ class TenantPool:
 
         The core's functions set the tenant themselves, so this costs one round trip always.
         """
-        connection = self._pick(_UNKNOWN) or await self._obtain()
+        connection = await self._obtain(_UNKNOWN, self.size)
         try:
             rows: list[Any] = await connection.fetch(query, *arguments)
         except Exception as error:
@@ -129,19 +147,24 @@ class TenantPool:
         finally:
             self.give(connection)
 
-    def ready(self, tenant_id: UUID) -> Any:
-        """Lend the connection that came back last, if it is set to ``tenant_id``; else None."""
+    def ready(self, tenant_id: UUID, *, in_turn: bool = False) -> Any:
+        """Lend the connection that came back last, if it is set to ``tenant_id``; else None.
+
+        Also None where a statement that is to be sent ``in_turn`` has to wait for it.
+        """
         idle = self._idle
+        if in_turn and self._count - len(idle) >= self._at_once:
+            return None
         if idle and idle[-1].tenant == tenant_id and not idle[-1].is_closed():
             connection = idle.pop()
             connection.lent = True
             return connection
         return None
 
-    async def take(self, tenant_id: UUID | None) -> Any:
+    async def take(self, tenant_id: UUID | None, *, in_turn: bool = False) -> Any:
         """Lend a connection set to ``tenant_id``, or to no tenant for None."""
         while True:
-            connection = self._pick(tenant_id) or await self._obtain()
+            connection = await self._obtain(tenant_id, self._at_once if in_turn else self.size)
             if connection.tenant == tenant_id:
                 return connection
             connection.tenant = _UNKNOWN
@@ -167,7 +190,7 @@ class TenantPool:
     @property
     def waiting(self) -> int:
         """How many callers wait for a connection."""
-        return sum(not waiter.done() for waiter in self._waiters)
+        return sum(not waiter.lent.done() for waiter in self._waiters)
 
     def give(self, connection: Any) -> None:
         """Take a connection back. Call it in a ``finally`` clause, once."""
@@ -198,10 +221,8 @@ class TenantPool:
     async def close(self, *, timeout: float = 10) -> None:  # noqa: ASYNC109
         """Lend nothing more, wait for what is lent, then close; after ``timeout`` break it off."""
         self._closed = True
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(DatabaseUnavailable("the connection pool is closed."))
+        while (waiter := self._next()) is not None:
+            waiter.set_exception(DatabaseUnavailable("the connection pool is closed."))
         while self._idle:
             self._later(self._farewell(self._idle.pop()))
         try:
@@ -230,34 +251,66 @@ class TenantPool:
             self._discard(connection)
         return None
 
-    async def _obtain(self) -> TenantConnection:
-        """A new connection while there may be more, else the next that comes back."""
+    async def _obtain(self, tenant_id: object, most: int) -> TenantConnection:
+        """One that is idle or new while fewer than ``most`` are lent, else the next given back."""
         if self._closed:
             raise DatabaseUnavailable("the connection pool is closed.")
-        if self._count < self.size:
+        if self._count - len(self._idle) < most:
+            if (picked := self._pick(tenant_id)) is not None:
+                return picked
             self._count += 1
             return await self._connect()
-        waiter: asyncio.Future[TenantConnection | None]
-        waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(time.perf_counter(), loop.create_future())
         self._waiters.append(waiter)
-        began = time.perf_counter()
+        if self._timer is None:
+            self._timer = loop.call_later(min(_MOMENT, self._patience), self._tend)
+        outcome = "given_up"
         try:
-            async with asyncio.timeout(self._patience):
-                connection = await waiter
-        except BaseException as error:
-            metrics.POOL_WAITS.observe(time.perf_counter() - began, "given_up")
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._pass_on(waiter.result())  # served and cancelled in the same moment
-            elif waiter in self._waiters:
-                self._waiters.remove(waiter)
-            if isinstance(error, TimeoutError):
-                raise DatabaseUnavailable(
-                    f"all {self.size} connections to the database {place_of(self.url)} are busy: "
-                    "try again later."
-                ) from None
+            connection = await waiter.lent
+            outcome = "served"
+        except asyncio.CancelledError:
+            if waiter.lent.done() and not waiter.lent.cancelled() and not waiter.lent.exception():
+                self._pass_on(waiter.lent.result())  # served and cancelled in the same moment
             raise
-        metrics.POOL_WAITS.observe(time.perf_counter() - began, "served")
+        finally:
+            metrics.POOL_WAITS.observe(time.perf_counter() - waiter.since, outcome)
         return connection if connection is not None else await self._connect()
+
+    def _next(self) -> "asyncio.Future[TenantConnection | None] | None":
+        """Who waits longest, and waits no more."""
+        while self._waiters:
+            lent = self._waiters.popleft().lent
+            if not lent.done():
+                return lent
+        return None
+
+    def _tend(self) -> None:
+        """Lend more to who has waited for a moment, and turn away whose patience has ended."""
+        self._timer = None
+        now = time.perf_counter()
+        while self._waiters:
+            since, lent = self._waiters[0]
+            waited = now - since
+            if lent.done():
+                self._waiters.popleft()
+            elif waited >= self._patience:
+                self._waiters.popleft()
+                lent.set_exception(
+                    DatabaseUnavailable(
+                        f"all {self.size} connections to the database {place_of(self.url)} are "
+                        "busy: try again later."
+                    )
+                )
+            elif waited >= _MOMENT and self._count - len(self._idle) < self.size:
+                self._waiters.popleft()
+                picked = self._pick(_UNKNOWN)
+                self._count += picked is None
+                lent.set_result(picked)
+            else:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(min(_MOMENT, self._patience - waited), self._tend)
+                return
 
     async def _connect(self) -> TenantConnection:
         """Fill a place that was counted already."""
@@ -282,11 +335,9 @@ class TenantPool:
         if self._closed:
             self._later(self._farewell(connection))
             return
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return
+        if (waiter := self._next()) is not None:
+            waiter.set_result(connection)
+            return
         connection.lent = False
         self._idle.append(connection)
 
@@ -298,11 +349,9 @@ class TenantPool:
 
     def _vacate(self) -> None:
         """Leave a place to who waits longest; they open a connection of their own."""
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+        if (waiter := self._next()) is not None:
+            waiter.set_result(None)
+            return
         self._count -= 1
         if not self._count:
             self._drained.set()

@@ -82,7 +82,7 @@ DELIVERIES: Final = Timing(
     ("kind", "outcome"), _SLOW,
 )  # fmt: skip
 POOL_WAITS: Final = Timing(
-    "guanxi_pool_wait_seconds", "Waits for a connection while all were busy, by outcome.",
+    "guanxi_pool_wait_seconds", "Waits for a connection or for a turn, by outcome.",
     ("outcome",), _FAST,
 )  # fmt: skip
 CACHE_LOOKUPS: Final = Counter(

@@ -44,6 +44,7 @@ class Found:
     def connection(self, nodes: list[FieldNode], path: Path) -> Any:
         """The page as one JSON value."""
         selections = self._selections
+        selections.lists = True
         columns: Columns = []
         selected = selections.collect("SearchConnection", [n.selection_set for n in nodes])
         page = self._page().cte(selections.alias())

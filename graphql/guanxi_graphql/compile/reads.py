@@ -70,6 +70,7 @@ class ReadPlan:
     steps: tuple[Step, ...]
     withheld: tuple[Withheld, ...]
     secrets: tuple[str, ...]  # fields whose values are told, as the audit names them
+    lists: bool  # whether it reads any, so that it may take long
     #: Where pages are counted as they are read: the tenants that have too many rows for that.
     crowded: set[UUID] | None = None
 
@@ -181,6 +182,7 @@ def _plan(selections: Selections, statement: Any) -> ReadPlan:
         tuple(selections.steps),
         tuple(selections.withheld),
         tuple(selections.policies.secrets),
+        selections.lists,
         set() if selections.together else None,
     )
 
@@ -258,6 +260,8 @@ def _nodes(
         return _by_id(
             selections, models[0], nodes, (key,), lambda v: spelled_id(prefix, asked.get(v))
         )
+
+    selections.lists = True
 
     def listed(variables: Variables) -> list[str]:
         ids = list(asked.get(variables))

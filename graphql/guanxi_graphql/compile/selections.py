@@ -93,6 +93,8 @@ class Selections:
         self.apart = apart
         #: Whether some are not: then the answer is NULL where there are too many rows.
         self.together = False
+        #: Whether it reads lists of records, or what they come to.
+        self.lists = False
         self.fragments = fragments
         self.variables = variables
         self.binds = PlanBinds()
@@ -405,6 +407,7 @@ class Selections:
         """A page of a model's rows as one JSON value."""
         if self.withhold(model.info.read, path):
             return NULL
+        self.lists = True
         return page_of(self, model, nodes, arguments, path, parent)
 
     def aggregate(
@@ -419,6 +422,7 @@ class Selections:
         """What a model's rows come to as one JSON value."""
         if self.withhold(model.info.read, path):
             return NULL
+        self.lists = True
         return Aggregate(self, model, arguments, parent).answer(nodes, path)
 
 

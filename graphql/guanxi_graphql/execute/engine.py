@@ -320,7 +320,8 @@ class Engine:
         self, plan: ReadPlan, variables: Variables, request: Request
     ) -> Coroutine[Any, Any, Any]:
         statement = plan.statement
-        return self._fetch(statement.sql, statement.arguments(variables, request), request)
+        arguments = statement.arguments(variables, request)
+        return self._fetch(statement.sql, arguments, request, in_turn=plan.lists)
 
     async def _tell(self, request: Request, document: str, secrets: Iterable[str]) -> None:
         """Write down which secret values are about to be shown, before they are."""
@@ -340,9 +341,11 @@ class Engine:
         if not await self._fetch(statement.sql, statement.arguments({}, request), request):
             raise StaleAccess
 
-    async def _fetch(self, sql: str, arguments: Sequence[Any], request: Request) -> Any:
+    async def _fetch(
+        self, sql: str, arguments: Sequence[Any], request: Request, *, in_turn: bool = False
+    ) -> Any:
         pool, tenant = self._platform.pool, request.access.installation.tenant.id
-        connection = pool.ready(tenant) or await pool.take(tenant)
+        connection = pool.ready(tenant, in_turn=in_turn) or await pool.take(tenant, in_turn=in_turn)
         try:
             row = await connection.answer(sql, arguments)
         except Exception as error:
