@@ -40,6 +40,7 @@ CHANGE = (
     "{ made: updateRole(roleId: $role, grants: $grants, clearance: $level) "
     f"{{ role {{ permissions }} {ERRORS} }} }}"
 )
+DESCRIBED = f"role {{ id description }} {ERRORS}"
 GRANT = (
     "mutation ($user: ID!, $role: ID!, $until: DateTime) "
     "{ made: grantRole(userId: $user, roleId: $role, expiresAt: $until) "
@@ -103,6 +104,33 @@ async def _audit(app: App) -> list[tuple[str, str | None, str]]:
             app.tenant.id,
         )
     return [(row["action"], row["row_id"], row["changes"]) for row in rows]
+
+
+async def test_what_a_role_is_for_is_told_changed_and_removed(guanxi: Any) -> None:
+    app = await guanxi(Herd())
+    create = (
+        "mutation ($text: String) { made: createRole(name: \"reads\", grants: [], "
+        f"description: $text) {{ {DESCRIBED} }} }}"
+    )
+    update = (
+        "mutation ($role: ID!, $text: String) "
+        f"{{ made: updateRole(roleId: $role, description: $text) {{ {DESCRIBED} }} }}"
+    )
+    grant = (
+        "mutation ($user: ID!, $role: ID!, $text: String) { made: grantRole(userId: $user, "
+        f"roleId: $role, purpose: $text) {{ userRole {{ purpose }} {ERRORS} }} }}"
+    )
+    too_long = "字" * 501
+    assert await _refused(app, create, text=too_long) == ("INVALID", "description")
+    role = (await _made(app, create, text="字" * 500))["id"]
+    assert await _refused(app, update, role=role, text=too_long) == ("INVALID", "description")
+    for text, told in (("Reads.", "Reads."), (None, "Reads."), ("", None)):
+        assert await _made(app, update, role=role, text=text) == {"id": role, "description": told}
+    user = (await _made(app, CREATE, name="ada"))["id"]
+    given = {"role": role, "user": user}
+    assert await _refused(app, grant, **given, text=too_long) == ("INVALID", "purpose")
+    for text, told in (("A visit.", "A visit."), ("", None)):
+        assert await _made(app, grant, **given, text=text) == {"purpose": told}
 
 
 async def test_a_user_is_made_changed_archived_and_restored(guanxi: Any) -> None:

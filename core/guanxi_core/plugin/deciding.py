@@ -53,7 +53,8 @@ class Deciding:
                 add or take away what the caller does not have is refused.
             clearance: The most confidential values that the role may read from now on; unchanged
                 when left out.
-            description: What the role is for, in up to 500 characters; unchanged when left out.
+            description: What the role is for, in up to 500 characters; unchanged when left out, and
+                an empty text removes it.
         """
         return await rights.update_role(ctx, role_id, grants, clearance, description)
 

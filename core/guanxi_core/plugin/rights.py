@@ -97,8 +97,11 @@ async def create_role(
         raise Invalid("name", "is taken: change that role, or choose another name")
     texts = [str(grant) for grant in wanted]
     return await ctx.add(
-        Role(name=name, permissions=texts, clearance=clearance, description=description)
-    )
+        Role(
+            name=name, permissions=texts, clearance=clearance,
+            description=_remark("description", description),
+        )
+    )  # fmt: skip
 
 
 async def update_role(
@@ -117,7 +120,8 @@ async def update_role(
     async with KeepingAdministrators(ctx):
         role.permissions = [str(grant) for grant in wanted]
         role.clearance = clearance or role.clearance
-        role.description = role.description if description is None else description
+        if description is not None:
+            role.description = _remark("description", description)
         await ctx.db.flush()
     return role
 
@@ -136,8 +140,7 @@ async def grant_role(
         raise Invalid("user_id", "is archived")
     if expires_at is not None and expires_at <= ctx.now():
         raise Invalid("expires_at", "must lie in the future")
-    if purpose is not None and len(purpose) > 500:
-        raise Invalid("purpose", "is longer than 500 characters")
+    purpose = _remark("purpose", purpose)
     await only_as_long(ctx, grants_of(role), expires_at)
     async with KeepingAdministrators(ctx):
         held = await _held(ctx, user_id, role_id)
@@ -167,6 +170,13 @@ async def revoke_role(ctx: Context, user_id: UUID, role_id: UUID) -> User:
 async def _held(ctx: Context, user_id: UUID, role_id: UUID) -> UserRole | None:
     statement = sa.select(UserRole).where(UserRole.user_id == user_id, UserRole.role_id == role_id)
     return cast(UserRole | None, await ctx.db.scalar(statement))
+
+
+def _remark(path: str, text: str | None) -> str | None:
+    """A sentence about a role, or None for an empty one."""
+    if text is not None and len(text) > 500:
+        raise Invalid(path, "is longer than 500 characters")
+    return text or None
 
 
 def _read(texts: Sequence[str], clearance: Clearance) -> list[Grant]:
