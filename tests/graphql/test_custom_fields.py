@@ -193,9 +193,9 @@ async def test_reads_and_writes_are_one_statement_each(
     engine = Engine(app.platform)
     ready = TenantPool.ready
 
-    def counting(self: TenantPool, tenant: Any) -> Any:
+    def counting(self: TenantPool, tenant: Any, **options: Any) -> Any:
         taken.append(tenant)
-        return ready(self, tenant)
+        return ready(self, tenant, **options)
 
     monkeypatch.setattr(TenantPool, "ready", counting)
     given = {"code": "Y", "name": "Y", "ofDate": "2024-01-01", "ofText": "y"}

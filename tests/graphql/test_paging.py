@@ -154,9 +154,9 @@ async def test_many_rows_are_counted_apart_and_few_together(
     sent: list[str] = []
     fetch = Engine._fetch
 
-    async def counted(self: Engine, sql: str, *arguments: Any) -> Any:
+    async def counted(self: Engine, sql: str, *arguments: Any, **options: Any) -> Any:
         sent.append(sql)
-        return await fetch(self, sql, *arguments)
+        return await fetch(self, sql, *arguments, **options)
 
     monkeypatch.setattr(Engine, "_fetch", counted)
     text = document % ("Many" + variables, page, where)

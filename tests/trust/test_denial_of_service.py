@@ -84,10 +84,12 @@ async def test_attacks_are_refused_before_any_resolver(
     confirms = stamp_statement().sql  # asks whether the token is still good, and nothing else
     fetch = Engine._fetch
 
-    async def fetched(self: Engine, sql: str, arguments: list[Any], request: Any) -> Any:
+    async def fetched(
+        self: Engine, sql: str, arguments: list[Any], request: Any, **options: Any
+    ) -> Any:
         if sql != confirms:
             resolved.append(sql)
-        return await fetch(self, sql, arguments, request)
+        return await fetch(self, sql, arguments, request, **options)
 
     async def run(self: Mutations) -> bytes:
         resolved.append("mutation")
