@@ -13,8 +13,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from databases import Databases, Scratch
-from guanxi_core.database.address import is_local
-from guanxi_core.database.connections import connect
+from guanxi_core.database.connections import TenantConnection, connect, is_local
 from guanxi_core.database.embedded import EmbeddedServer
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in
 from guanxi_core.database.pool import TenantPool
@@ -226,91 +225,176 @@ async def test_patience_ends_with_an_error_that_says_so(scratch: Scratch):
 
 @pytest.fixture
 async def turns(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TenantPool]:
-    """A pool that gives turns from the third connection on."""
+    """A pool of five that gives turns from the third connection on, and waits for them long."""
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    monkeypatch.setattr("guanxi_core.database.pool.is_local", lambda _: True)  # in CI it is not
-    made = await TenantPool.open(scratch.app_url, size=5, patience=5)
-    yield made
+    made = await TenantPool.open(scratch.app_url, size=5, patience=60)
+    made._moment = 50
+    async with asyncio.timeout(20):
+        yield made
+    assert made.state.used == 0
     await made.close()
 
 
-async def test_what_is_sent_in_turn_waits_for_a_few_others(
-    turns: TenantPool, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("guanxi_core.database.pool._MOMENT", 60)
-    lent = [await turns.take(A, in_turn=True) for _ in range(3)]
-    assert turns.ready(A, in_turn=True) is None
-    waiting = asyncio.create_task(turns.take(B, in_turn=True))
+async def waiting_in_turn(pool: TenantPool, *tenants: UUID) -> "list[asyncio.Task[Any]]":
+    tasks = [asyncio.create_task(pool.take(tenant, in_turn=True)) for tenant in tenants]
     await asyncio.sleep(0.05)
-    assert not waiting.done()
-    assert turns.waiting == 1
+    assert not any(task.done() for task in tasks)
+    assert pool.waiting == len(tasks)
+    return tasks
+
+
+async def test_what_is_sent_in_turn_waits_for_a_few_others(turns: TenantPool):
+    lent = [await turns.take(A, in_turn=True) for _ in range(3)]
+    [waiting] = await waiting_in_turn(turns, B)
     async with turns.connection(A), turns.connection(C):  # all five: these do not wait for turns
         assert turns.state.used == 5
-    assert (await waiting).tenant == B  # the first that came back
-    last = lent.pop()
-    turns.give(waiting.result())
-    turns.give(last)
-    assert turns.ready(A, in_turn=True) is last  # there is one idle, and few are lent again
+    assert turns.state.used == 3
+    assert turns.ready(A, in_turn=True) is None  # though two are idle
+    assert [row[0] for row in await turns.call("SELECT 1")] == [1]
+    assert not waiting.done()
+    turns.give(lent.pop())
+    lent.append(await waiting)
+    assert lent[-1].tenant == B
+    turns.give(lent.pop(0))
+    last = turns.ready(A, in_turn=True)  # few are lent again
     for connection in (last, *lent):
         turns.give(connection)
 
 
+async def test_after_many_at_once_there_are_few_again(turns: TenantPool):
+    lent = [await turns.take(A) for _ in range(5)]
+    waiting = await waiting_in_turn(turns, A, A)
+    for connection in lent[:2]:
+        turns.give(connection)
+    await asyncio.sleep(0.01)
+    assert turns.state.used == 3
+    assert turns.waiting == 2
+    for connection in lent[2:4]:
+        turns.give(connection)
+    for connection in (*await asyncio.gather(*waiting), lent[4]):
+        turns.give(connection)
+
+
 async def test_nobody_waits_for_a_turn_for_long(turns: TenantPool):
-    lent = [await turns.take(A, in_turn=True) for _ in range(3)]
-    async with asyncio.timeout(4):  # less than the patience: those three stay where they are
-        lent += [await turns.take(B, in_turn=True) for _ in range(2)]
-    waiting = asyncio.create_task(turns.take(C, in_turn=True))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()  # more than five there are not
+    lent = [await turns.take(A) for _ in range(4)]
+    turns.give(lent.pop())  # it stays open
+    turns._moment = 0.02
+    delays: list[float] = []
+    loop = asyncio.get_running_loop()
+    later = loop.call_later
+
+    def spied(delay: float, *what: Any) -> Any:
+        delays.append(delay)
+        return later(delay, *what)
+
+    loop.call_later = spied  # type: ignore[method-assign]
+    try:
+        tasks = [asyncio.create_task(turns.take(B, in_turn=True)) for _ in range(3)]
+        lent += [await tasks[0], await tasks[1]]
+        assert turns.state == (5, 5, 5)
+        await asyncio.sleep(0.1)
+    finally:
+        del loop.call_later  # type: ignore[method-assign]
+    assert not tasks[2].done()  # more than five there are not
+    assert max(delay for delay in delays if delay != 0.1) <= 0.02
     turns.give(lent.pop())
-    lent.append(await waiting)
+    lent.append(await tasks[2])
     for connection in lent:
         turns.give(connection)
-    assert turns.state == (5, 5, 0)
+
+
+async def test_an_idle_connection_is_lent_before_another_is_opened(turns: TenantPool):
+    lent = [await turns.take(tenant) for tenant in (A, A, A, B)]
+    turns.give(lent[3])
+    turns._moment = 0.02
+    taken = await turns.take(B, in_turn=True)
+    assert taken is lent[3]
+    assert turns.state == (5, 4, 4)
+    for connection in lent:
+        turns.give(connection)
 
 
 async def test_a_turn_is_passed_on_by_who_gave_up(turns: TenantPool):
     lent = [await turns.take(A, in_turn=True) for _ in range(3)]
-    waiting = [asyncio.create_task(turns.take(A, in_turn=True)) for _ in range(2)]
+    given_up, served, last = await waiting_in_turn(turns, A, A, A)
+    given_up.cancel()
     await asyncio.sleep(0)
+    assert turns.waiting == 2
     turns.give(lent[0])
-    waiting[0].cancel()  # served and cancelled in the same moment
-    with pytest.raises(asyncio.CancelledError):
-        await waiting[0]
-    assert await waiting[1] is lent[0]
+    served.cancel()  # served and cancelled in the same moment
+    for task in (given_up, served):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await last is lent[0]
     for connection in lent:
         turns.give(connection)
 
 
-async def test_a_database_elsewhere_has_processors_of_its_own(
-    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
-    monkeypatch.setattr("guanxi_core.database.pool.is_local", lambda _: False)
-    pool = await TenantPool.open(scratch.app_url, size=5)
-    lent = [await pool.take(A, in_turn=True)]
-    lent += [pool.ready(A, in_turn=True) or await pool.take(A, in_turn=True) for _ in range(4)]
+async def test_a_lost_connection_lets_somebody_else_open_one(turns: TenantPool):
+    lent = [await turns.take(A, in_turn=True) for _ in range(3)]
+    [waiting] = await waiting_in_turn(turns, A)
+    lent[0].terminate()
+    turns.give(lent[0])
+    lent[0] = await waiting
+    assert await lent[0].fetchval("SELECT 1") == 1
     for connection in lent:
-        pool.give(connection)
-    await pool.close()
+        turns.give(connection)
+
+
+async def test_idle_ones_that_were_lost_make_it_no_larger(turns: TenantPool):
+    lent = [await turns.take(A) for _ in range(5)]
+    waiting = await waiting_in_turn(turns, A)
+    for connection in lent[:2]:
+        turns.give(connection)
+        connection.terminate()
+    lent = [*lent[2:], *[await turns.take(B) for _ in range(2)]]
+    assert turns.state == (5, 5, 5)
+    for connection in lent:
+        turns.give(connection)
+    turns.give(await waiting[0])
+    assert turns.state == (5, 5, 0)
 
 
 @pytest.mark.parametrize(
-    ("url", "local"),
+    ("processors", "here", "most"), [(2, True, 6), (2, False, 7), (9, True, 7)]
+)
+async def test_there_are_turns_for_processors_that_are_shared(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch, processors: int, here: bool, most: int
+):
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    if not here:
+        monkeypatch.setattr(TenantConnection, "is_local", False)
+    pool = await TenantPool.open(scratch.app_url, size=7)
+    pool._moment = 50
+    lent = [await pool.take(A) for _ in range(7)]
+    pool.give(lent.pop())
+    assert (pool.ready(A, in_turn=True) is not None) is (most == 7)
+    await pool.close(timeout=0)
+    for connection in lent:
+        pool.give(connection)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "local"),
     [
-        ("postgresql://app@/guanxi?host=/run/guanxi", True),
-        ("postgresql:///guanxi", True),
-        ("postgresql://app:secret@localhost/guanxi", True),
-        ("postgresql://app@127.0.0.2:5433/guanxi", True),
-        ("postgresql://app@[::1]/guanxi", True),
-        ("postgresql://app@10.0.0.7/guanxi", False),
-        ("postgresql://app@db.example.com/guanxi", False),
-        ("postgresql://app@/guanxi?host=db.example.com", False),
-        ("postgresql://app@127.0.0.1,10.0.0.7/guanxi", False),
+        ("", "/run/guanxi/.s.PGSQL.5432", True),
+        (b"", b"", True),
+        (("127.0.0.1", 40000), ("127.0.0.1", 5432), True),
+        (("127.0.0.1", 40000), ("127.0.1.1", 5432), True),
+        (("::1", 40000, 0, 0), ("::1", 5432, 0, 0), True),
+        (("10.0.0.7", 40000), ("10.0.0.7", 5432), True),
+        (("10.0.0.7", 40000), ("10.0.0.8", 5432), False),
+        (("fd00::7", 40000, 0, 0), ("fd00::8", 5432, 0, 0), False),
     ],
 )
-def test_a_database_here_is_told_by_its_address(url: str, local: bool):
-    assert is_local(url) is local
+def test_a_database_here_is_told_by_its_address(own: Any, other: Any, local: bool):
+    assert is_local(Ends(sockname=own, peername=other)) is local
+
+
+class Ends(dict[str, Any]):
+    """Stands in for a transport."""
+
+    get_extra_info = dict.__getitem__
 
 
 async def test_broken_connections_are_replaced(

@@ -109,7 +109,7 @@ async def _audit(app: App) -> list[tuple[str, str | None, str]]:
 async def test_what_a_role_is_for_is_told_changed_and_removed(guanxi: Any) -> None:
     app = await guanxi(Herd())
     create = (
-        "mutation ($text: String) { made: createRole(name: \"reads\", grants: [], "
+        'mutation ($text: String) { made: createRole(name: "reads", grants: [], '
         f"description: $text) {{ {DESCRIBED} }} }}"
     )
     update = (

@@ -67,16 +67,29 @@ async def test_by_characters_pinyin_initials_and_words(guanxi: Boot) -> None:
         await found(app, "华" * 201)
 
 
-async def test_it_is_asked_for_in_turn(guanxi: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{ search(query: "华") { totalCount } }',
+        "query ($id: ID!) { customer(id: $id) { persons { totalCount } } }",
+        "query ($id: ID!) { node(id: $id) { ... on Customer { personsAggregate { count } } } }",
+    ],
+)
+async def test_lists_are_asked_for_in_turn(
+    guanxi: Boot, monkeypatch: pytest.MonkeyPatch, document: str
+) -> None:
     app = await guanxi(Customers())
+    [customer] = await make(app, "华为")
+    given = {"id": customer["id"]} if "$id" in document else {}
     pool = app.platform.pool
     monkeypatch.setattr(pool, "_at_once", 1)
-    monkeypatch.setattr("guanxi_core.database.pool._MOMENT", 60)
+    monkeypatch.setattr(pool, "_moment", 60)
     async with asyncio.timeout(30), pool.connection(app.tenant.id):
-        asking = asyncio.create_task(app.graphql(ANY, q="华"))
-        while not pool.waiting:  # noqa: ASYNC110  nothing tells of it
+        asking = asyncio.create_task(app.graphql(document, **given))
+        while not pool.waiting:
+            assert not asking.done(), asking.result()
             await asyncio.sleep(0.01)
-    assert (await asking)["search"]["totalCount"] == 0
+    await asking
 
 
 async def test_the_best_come_first_and_pages_continue(guanxi: Boot) -> None:

@@ -1,6 +1,5 @@
 """Addresses of databases, taken apart without ever showing a password."""
 
-from ipaddress import ip_address
 from urllib.parse import parse_qs, unquote, urlsplit
 
 
@@ -21,14 +20,3 @@ def place_of(url: str) -> str:
         port = None
     name = unquote(parts.path.lstrip("/")) or query.get("dbname", [""])[0]
     return f"{host}{f':{port}' if port else ''}/{name}"
-
-
-def is_local(url: str) -> bool:
-    """Whether the server of ``url`` runs on this machine: on a socket, or a loopback address."""
-    host = urlsplit(url).hostname or parse_qs(urlsplit(url).query).get("host", [""])[0]
-    if not host or host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name, or several hosts
-        return False

@@ -4,6 +4,7 @@ import datetime as dt
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any, Final
 
 import asyncpg
@@ -87,6 +88,11 @@ class TenantConnection(GuanxiConnection):
         self.lent = True
         self._plans: OrderedDict[str, Any] = OrderedDict()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine: behind a socket, or at an address of its own."""
+        return is_local(self._transport)
+
     async def answer(self, query: str, arguments: Sequence[Any]) -> Any:
         """The first row of a plan, whose columns must be of PostgreSQL's own types.
 
@@ -113,6 +119,14 @@ class TenantConnection(GuanxiConnection):
         if len(self._plans) > STATEMENTS:
             self._plans.popitem(last=False)
         return statement
+
+
+def is_local(transport: Any) -> bool:
+    """Whether both ends of a connection are on this machine."""
+    own, other = (transport.get_extra_info(name) for name in ("sockname", "peername"))
+    if not isinstance(other, tuple):
+        return True  # a socket in the file system
+    return bool(other[0] == own[0] or ip_address(other[0]).is_loopback)
 
 
 async def connect(url: str, settings: Mapping[str, str] = NO_SETTINGS, **options: Any) -> Any:

@@ -31,7 +31,7 @@ from uuid import UUID
 
 import asyncpg
 
-from guanxi_core.database.address import is_local, place_of
+from guanxi_core.database.address import place_of
 from guanxi_core.database.connections import NO_SETTINGS, TenantConnection, connect
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in, unavailable
 from guanxi_core.telemetry import metrics
@@ -48,6 +48,7 @@ class _Waiter(NamedTuple):
     """Who waits for a connection; None tells them to open it."""
 
     since: float
+    tenant: object
     lent: "asyncio.Future[TenantConnection | None]"
 
 
@@ -88,14 +89,15 @@ class TenantPool:
             raise ValueError("a pool needs at least one connection")
         self.url: Final = url
         self.size: Final = size
-        few = _EACH_PROCESSOR * (os.cpu_count() or 1)
-        self._at_once = min(size, few) if is_local(url) else size
+        self._at_once = size  # lent connections from which on there are turns
         self._patience = patience
+        self._moment = min(_MOMENT, patience)
         self._settings = settings
         self._idle: list[TenantConnection] = []  # the last one back is lent first
         self._count = 0  # open or being opened
-        self._waiters: deque[_Waiter] = deque()
-        self._timer: asyncio.TimerHandle | None = None  # while somebody waits
+        self._turns: deque[_Waiter] = deque()  # who waits for a turn
+        self._waiters: deque[_Waiter] = deque()  # who waits because all are lent
+        self._timer: asyncio.TimerHandle | None = None  # while anybody waits
         self._all: set[TenantConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -116,7 +118,10 @@ class TenantPool:
         ``settings`` are PostgreSQL's, for every connection.
         """
         pool = cls(url, size=size, patience=patience, settings=settings)
-        pool.give(await pool.take(None))
+        connection = await pool.take(None)
+        if connection.is_local:
+            pool._at_once = min(size, _EACH_PROCESSOR * (os.cpu_count() or 1))
+        pool.give(connection)
         return pool
 
     @asynccontextmanager
@@ -136,7 +141,7 @@ class TenantPool:
 
         The core's functions set the tenant themselves, so this costs one round trip always.
         """
-        connection = await self._obtain(_UNKNOWN, self.size)
+        connection = await self._obtain(_UNKNOWN)
         try:
             rows: list[Any] = await connection.fetch(query, *arguments)
         except Exception as error:
@@ -164,7 +169,7 @@ class TenantPool:
     async def take(self, tenant_id: UUID | None, *, in_turn: bool = False) -> Any:
         """Lend a connection set to ``tenant_id``, or to no tenant for None."""
         while True:
-            connection = await self._obtain(tenant_id, self._at_once if in_turn else self.size)
+            connection = await self._obtain(tenant_id, in_turn=in_turn)
             if connection.tenant == tenant_id:
                 return connection
             connection.tenant = _UNKNOWN
@@ -190,7 +195,7 @@ class TenantPool:
     @property
     def waiting(self) -> int:
         """How many callers wait for a connection."""
-        return sum(not waiter.lent.done() for waiter in self._waiters)
+        return sum(not waiter.lent.done() for waiter in (*self._turns, *self._waiters))
 
     def give(self, connection: Any) -> None:
         """Take a connection back. Call it in a ``finally`` clause, once."""
@@ -221,8 +226,14 @@ class TenantPool:
     async def close(self, *, timeout: float = 10) -> None:  # noqa: ASYNC109
         """Lend nothing more, wait for what is lent, then close; after ``timeout`` break it off."""
         self._closed = True
-        while (waiter := self._next()) is not None:
-            waiter.set_exception(DatabaseUnavailable("the connection pool is closed."))
+        for waiter in (*self._turns, *self._waiters):
+            if not waiter.lent.done():
+                waiter.lent.set_exception(DatabaseUnavailable("the connection pool is closed."))
+        self._turns.clear()
+        self._waiters.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         while self._idle:
             self._later(self._farewell(self._idle.pop()))
         try:
@@ -248,23 +259,24 @@ class TenantPool:
             connection.lent = True
             if not connection.is_closed():
                 return connection
-            self._discard(connection)
+            self._all.discard(connection)  # it was not lent: nobody's turn comes by losing it
+            self._count -= 1
         return None
 
-    async def _obtain(self, tenant_id: object, most: int) -> TenantConnection:
-        """One that is idle or new while fewer than ``most`` are lent, else the next given back."""
+    async def _obtain(self, tenant_id: object, *, in_turn: bool = False) -> TenantConnection:
+        """One that is idle or new, as soon as there may be another lent."""
         if self._closed:
             raise DatabaseUnavailable("the connection pool is closed.")
-        if self._count - len(self._idle) < most:
+        if self._count - len(self._idle) < (self._at_once if in_turn else self.size):
             if (picked := self._pick(tenant_id)) is not None:
                 return picked
             self._count += 1
             return await self._connect()
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(time.perf_counter(), loop.create_future())
-        self._waiters.append(waiter)
+        waiter = _Waiter(time.perf_counter(), tenant_id, loop.create_future())
+        (self._turns if in_turn else self._waiters).append(waiter)
         if self._timer is None:
-            self._timer = loop.call_later(min(_MOMENT, self._patience), self._tend)
+            self._timer = loop.call_later(self._moment, self._tend)
         outcome = "given_up"
         try:
             connection = await waiter.lent
@@ -277,40 +289,45 @@ class TenantPool:
             metrics.POOL_WAITS.observe(time.perf_counter() - waiter.since, outcome)
         return connection if connection is not None else await self._connect()
 
-    def _next(self) -> "asyncio.Future[TenantConnection | None] | None":
-        """Who waits longest, and waits no more."""
-        while self._waiters:
-            lent = self._waiters.popleft().lent
-            if not lent.done():
-                return lent
-        return None
+    def _serve(self) -> None:
+        """Lend to those who need not wait any more."""
+        while (waiter := self._next()) is not None:
+            picked = self._pick(waiter.tenant)
+            self._count += picked is None
+            waiter.lent.set_result(picked)
+
+    def _next(self) -> _Waiter | None:
+        """Who waits longest of those who may be lent a connection now; they wait no more."""
+        lent = self._count - len(self._idle)
+        if lent >= self.size:
+            return None
+        turn, other = _first(self._turns), _first(self._waiters)
+        if turn is not None and lent >= self._at_once:
+            turn = turn if time.perf_counter() - turn.since >= self._moment else None
+        if turn is not None and (other is None or turn.since <= other.since):
+            return self._turns.popleft()
+        return None if other is None else self._waiters.popleft()
 
     def _tend(self) -> None:
-        """Lend more to who has waited for a moment, and turn away whose patience has ended."""
+        """Serve who has waited for a moment, and turn away whose patience has ended."""
         self._timer = None
+        self._serve()
         now = time.perf_counter()
-        while self._waiters:
-            since, lent = self._waiters[0]
-            waited = now - since
-            if lent.done():
-                self._waiters.popleft()
-            elif waited >= self._patience:
-                self._waiters.popleft()
-                lent.set_exception(
+        rest = self._moment
+        for queue in (self._turns, self._waiters):
+            while (waiter := _first(queue)) is not None and now - waiter.since >= self._patience:
+                queue.popleft().lent.set_exception(
                     DatabaseUnavailable(
                         f"all {self.size} connections to the database {place_of(self.url)} are "
                         "busy: try again later."
                     )
                 )
-            elif waited >= _MOMENT and self._count - len(self._idle) < self.size:
-                self._waiters.popleft()
-                picked = self._pick(_UNKNOWN)
-                self._count += picked is None
-                lent.set_result(picked)
-            else:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(min(_MOMENT, self._patience - waited), self._tend)
-                return
+            if waiter is not None:
+                for wait in (self._moment, self._patience):
+                    if now - waiter.since < wait:
+                        rest = min(rest, wait - (now - waiter.since))
+        if self._turns or self._waiters:
+            self._timer = asyncio.get_running_loop().call_later(rest, self._tend)
 
     async def _connect(self) -> TenantConnection:
         """Fill a place that was counted already."""
@@ -331,15 +348,14 @@ class TenantPool:
             self.give(connection)
 
     def _put_back(self, connection: TenantConnection) -> None:
-        """Hand the connection to who waits longest, else keep it."""
+        """Keep the connection for who asks next, or waits."""
         if self._closed:
             self._later(self._farewell(connection))
             return
-        if (waiter := self._next()) is not None:
-            waiter.set_result(connection)
-            return
         connection.lent = False
         self._idle.append(connection)
+        if self._turns or self._waiters:
+            self._serve()
 
     def _discard(self, connection: TenantConnection) -> None:
         connection.lent = False
@@ -348,11 +364,10 @@ class TenantPool:
         self._vacate()
 
     def _vacate(self) -> None:
-        """Leave a place to who waits longest; they open a connection of their own."""
-        if (waiter := self._next()) is not None:
-            waiter.set_result(None)
-            return
+        """Give a place up; who waits for one may open a connection there."""
         self._count -= 1
+        if self._turns or self._waiters:
+            self._serve()
         if not self._count:
             self._drained.set()
 
@@ -378,3 +393,10 @@ class TenantPool:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection.terminate()
         self._discard(connection)
+
+
+def _first(queue: deque[_Waiter]) -> _Waiter | None:
+    """Who waits longest, those who gave up left out."""
+    while queue and queue[0].lent.done():
+        queue.popleft()
+    return queue[0] if queue else None
