@@ -229,8 +229,7 @@ async def turns(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     made = await TenantPool.open(scratch.app_url, size=5, patience=60)
     made._moment = 50
-    async with asyncio.timeout(20):
-        yield made
+    yield made
     assert made.state.used == 0
     await made.close()
 
@@ -243,6 +242,11 @@ async def waiting_in_turn(pool: TenantPool, *tenants: UUID) -> "list[asyncio.Tas
     return tasks
 
 
+async def soon(task: "asyncio.Task[Any]") -> Any:
+    """What it comes to, long before anybody has waited for a moment."""
+    return await asyncio.wait_for(task, 10)
+
+
 async def test_what_is_sent_in_turn_waits_for_a_few_others(turns: TenantPool):
     lent = [await turns.take(A, in_turn=True) for _ in range(3)]
     [waiting] = await waiting_in_turn(turns, B)
@@ -253,7 +257,7 @@ async def test_what_is_sent_in_turn_waits_for_a_few_others(turns: TenantPool):
     assert [row[0] for row in await turns.call("SELECT 1")] == [1]
     assert not waiting.done()
     turns.give(lent.pop())
-    lent.append(await waiting)
+    lent.append(await soon(waiting))
     assert lent[-1].tenant == B
     turns.give(lent.pop(0))
     last = turns.ready(A, in_turn=True)  # few are lent again
@@ -271,7 +275,7 @@ async def test_after_many_at_once_there_are_few_again(turns: TenantPool):
     assert turns.waiting == 2
     for connection in lent[2:4]:
         turns.give(connection)
-    for connection in (*await asyncio.gather(*waiting), lent[4]):
+    for connection in (*[await soon(task) for task in waiting], lent[4]):
         turns.give(connection)
 
 
@@ -290,7 +294,7 @@ async def test_nobody_waits_for_a_turn_for_long(turns: TenantPool):
     loop.call_later = spied  # type: ignore[method-assign]
     try:
         tasks = [asyncio.create_task(turns.take(B, in_turn=True)) for _ in range(3)]
-        lent += [await tasks[0], await tasks[1]]
+        lent += [await soon(tasks[0]), await soon(tasks[1])]
         assert turns.state == (5, 5, 5)
         await asyncio.sleep(0.1)
     finally:
@@ -298,7 +302,7 @@ async def test_nobody_waits_for_a_turn_for_long(turns: TenantPool):
     assert not tasks[2].done()  # more than five there are not
     assert max(delay for delay in delays if delay != 0.1) <= 0.02
     turns.give(lent.pop())
-    lent.append(await tasks[2])
+    lent.append(await soon(tasks[2]))
     for connection in lent:
         turns.give(connection)
 
@@ -325,7 +329,7 @@ async def test_a_turn_is_passed_on_by_who_gave_up(turns: TenantPool):
     for task in (given_up, served):
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert await last is lent[0]
+    assert await soon(last) is lent[0]
     for connection in lent:
         turns.give(connection)
 
@@ -335,7 +339,7 @@ async def test_a_lost_connection_lets_somebody_else_open_one(turns: TenantPool):
     [waiting] = await waiting_in_turn(turns, A)
     lent[0].terminate()
     turns.give(lent[0])
-    lent[0] = await waiting
+    lent[0] = await soon(waiting)
     assert await lent[0].fetchval("SELECT 1") == 1
     for connection in lent:
         turns.give(connection)
@@ -351,7 +355,7 @@ async def test_idle_ones_that_were_lost_make_it_no_larger(turns: TenantPool):
     assert turns.state == (5, 5, 5)
     for connection in lent:
         turns.give(connection)
-    turns.give(await waiting[0])
+    turns.give(await soon(waiting[0]))
     assert turns.state == (5, 5, 0)
 
 
