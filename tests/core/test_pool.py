@@ -279,7 +279,7 @@ async def test_after_many_at_once_there_are_few_again(turns: TenantPool):
         turns.give(connection)
 
 
-async def test_nobody_waits_for_a_turn_for_long(turns: TenantPool):
+async def test_nobody_waits_for_a_turn_for_long(turns: TenantPool, monkeypatch: pytest.MonkeyPatch):
     lent = [await turns.take(A) for _ in range(4)]
     turns.give(lent.pop())  # it stays open
     turns._moment = 0.02
@@ -292,14 +292,11 @@ async def test_nobody_waits_for_a_turn_for_long(turns: TenantPool):
             delays.append(delay)
         return later(delay, *what)
 
-    loop.call_later = spied  # type: ignore[method-assign]
-    try:
-        tasks = [asyncio.create_task(turns.take(B, in_turn=True)) for _ in range(3)]
-        lent += [await soon(tasks[0]), await soon(tasks[1])]
-        assert turns.state == (5, 5, 5)
-        await asyncio.sleep(0.1)
-    finally:
-        del loop.call_later  # type: ignore[method-assign]
+    monkeypatch.setattr(loop, "call_later", spied)
+    tasks = [asyncio.create_task(turns.take(B, in_turn=True)) for _ in range(3)]
+    lent += [await soon(tasks[0]), await soon(tasks[1])]
+    assert turns.state == (5, 5, 5)
+    await asyncio.sleep(0.1)
     assert not tasks[2].done()  # more than five there are not
     assert max(delays) <= 0.02
     turns.give(lent.pop())
