@@ -228,7 +228,7 @@ async def turns(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     """A pool of five that gives turns from the third connection on, and waits for them long."""
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     made = await TenantPool.open(scratch.app_url, size=5, patience=60)
-    made._moment = 50
+    made._waiting.moment = 50
     yield made
     assert made.state.used == 0
     await made.close()
@@ -282,7 +282,7 @@ async def test_after_many_at_once_there_are_few_again(turns: TenantPool):
 async def test_nobody_waits_for_a_turn_for_long(turns: TenantPool, monkeypatch: pytest.MonkeyPatch):
     lent = [await turns.take(A) for _ in range(4)]
     turns.give(lent.pop())  # it stays open
-    turns._moment = 0.02
+    turns._waiting.moment = 0.02
     delays: list[float] = []
     loop = asyncio.get_running_loop()
     later = loop.call_later
@@ -308,7 +308,7 @@ async def test_nobody_waits_for_a_turn_for_long(turns: TenantPool, monkeypatch: 
 async def test_an_idle_connection_is_lent_before_another_is_opened(turns: TenantPool):
     lent = [await turns.take(tenant) for tenant in (A, A, A, B)]
     turns.give(lent[3])
-    turns._moment = 0.02
+    turns._waiting.moment = 0.02
     taken = await turns.take(B, in_turn=True)
     assert taken is lent[3]
     assert turns.state == (5, 4, 4)
@@ -367,7 +367,7 @@ async def test_there_are_turns_for_processors_that_are_shared(
     if not here:
         monkeypatch.setattr(TenantConnection, "is_local", False)
     pool = await TenantPool.open(scratch.app_url, size=7)
-    pool._moment = 50
+    pool._waiting.moment = 50
     lent = [await pool.take(A) for _ in range(7)]
     pool.give(lent.pop())
     assert (pool.ready(A, in_turn=True) is not None) is (most == 7)

@@ -83,7 +83,7 @@ async def test_lists_are_asked_for_in_turn(
     given = {"id": customer["id"]} if "$id" in document else {}
     pool = app.platform.pool
     monkeypatch.setattr(pool, "_at_once", 1)
-    monkeypatch.setattr(pool, "_moment", 60)
+    monkeypatch.setattr(pool._waiting, "moment", 60)
     async with asyncio.timeout(30), pool.connection(app.tenant.id):
         asking = asyncio.create_task(app.graphql(document, **given))
         while not pool.waiting:

@@ -23,7 +23,6 @@ import logging
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, Self
@@ -34,6 +33,7 @@ import asyncpg
 from guanxi_core.database.address import place_of
 from guanxi_core.database.connections import NO_SETTINGS, TenantConnection, connect
 from guanxi_core.database.outages import DatabaseUnavailable, outage_in, unavailable
+from guanxi_core.database.waiting import Waiting
 from guanxi_core.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -41,15 +41,6 @@ log = logging.getLogger(__name__)
 _SWITCH: Final = "SELECT set_config('guanxi.tenant', $1, false)"
 _UNKNOWN: Final = object()
 _EACH_PROCESSOR: Final = 3  # lent connections for each, from which on there are turns
-_MOMENT: Final = 0.02  # seconds after which nobody waits for a turn
-
-
-class _Waiter(NamedTuple):
-    """Who waits for a connection; None tells them to open it."""
-
-    since: float
-    tenant: object
-    lent: "asyncio.Future[TenantConnection | None]"
 
 
 class PoolState(NamedTuple):
@@ -90,13 +81,10 @@ class TenantPool:
         self.url: Final = url
         self.size: Final = size
         self._at_once = size  # lent connections from which on there are turns
-        self._patience = patience
-        self._moment = min(_MOMENT, patience)
         self._settings = settings
         self._idle: list[TenantConnection] = []  # the last one back is lent first
         self._count = 0  # open or being opened
-        self._turns: deque[_Waiter] = deque()  # who waits for a turn
-        self._waiters: deque[_Waiter] = deque()  # who waits because all are lent
+        self._waiting = Waiting(patience)
         self._timer: asyncio.TimerHandle | None = None  # while anybody waits
         self._all: set[TenantConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -195,7 +183,7 @@ class TenantPool:
     @property
     def waiting(self) -> int:
         """How many callers wait for a connection."""
-        return sum(not waiter.lent.done() for waiter in (*self._turns, *self._waiters))
+        return len(self._waiting)
 
     def give(self, connection: Any) -> None:
         """Take a connection back. Call it in a ``finally`` clause, once."""
@@ -226,11 +214,7 @@ class TenantPool:
     async def close(self, *, timeout: float = 10) -> None:  # noqa: ASYNC109
         """Lend nothing more, wait for what is lent, then close; after ``timeout`` break it off."""
         self._closed = True
-        for waiter in (*self._turns, *self._waiters):
-            if not waiter.lent.done():
-                waiter.lent.set_exception(DatabaseUnavailable("the connection pool is closed."))
-        self._turns.clear()
-        self._waiters.clear()
+        self._waiting.dismiss("the connection pool is closed.")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -272,14 +256,12 @@ class TenantPool:
                 return picked
             self._count += 1
             return await self._connect()
-        loop = asyncio.get_running_loop()
-        waiter = _Waiter(time.perf_counter(), tenant_id, loop.create_future())
-        (self._turns if in_turn else self._waiters).append(waiter)
+        waiter = self._waiting.join(tenant_id, in_turn=in_turn)
         if self._timer is None:
-            self._timer = loop.call_later(self._moment, self._tend)
+            self._look_after(self._waiting.moment)
         outcome = "given_up"
         try:
-            connection = await waiter.lent
+            connection: TenantConnection | None = await waiter.lent
             outcome = "served"
         except asyncio.CancelledError:
             if waiter.lent.done() and not waiter.lent.cancelled() and not waiter.lent.exception():
@@ -291,43 +273,26 @@ class TenantPool:
 
     def _serve(self) -> None:
         """Lend to those who need not wait any more."""
-        while (waiter := self._next()) is not None:
+        while (lent := self._count - len(self._idle)) < self.size:
+            waiter = self._waiting.next(crowded=lent >= self._at_once)
+            if waiter is None:
+                return
             picked = self._pick(waiter.tenant)
             self._count += picked is None
             waiter.lent.set_result(picked)
 
-    def _next(self) -> _Waiter | None:
-        """Who waits longest of those who may be lent a connection now; they wait no more."""
-        lent = self._count - len(self._idle)
-        if lent >= self.size:
-            return None
-        turn, other = _first(self._turns), _first(self._waiters)
-        if turn is not None and lent >= self._at_once:
-            turn = turn if time.perf_counter() - turn.since >= self._moment else None
-        if turn is not None and (other is None or turn.since <= other.since):
-            return self._turns.popleft()
-        return None if other is None else self._waiters.popleft()
+    def _look_after(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._tend)
 
     def _tend(self) -> None:
         """Serve who has waited for a moment, and turn away whose patience has ended."""
         self._timer = None
         self._serve()
-        now = time.perf_counter()
-        rest = self._moment
-        for queue in (self._turns, self._waiters):
-            while (waiter := _first(queue)) is not None and now - waiter.since >= self._patience:
-                queue.popleft().lent.set_exception(
-                    DatabaseUnavailable(
-                        f"all {self.size} connections to the database {place_of(self.url)} are "
-                        "busy: try again later."
-                    )
-                )
-            if waiter is not None:
-                for wait in (self._moment, self._patience):
-                    if now - waiter.since < wait:
-                        rest = min(rest, wait - (now - waiter.since))
-        if self._turns or self._waiters:
-            self._timer = asyncio.get_running_loop().call_later(rest, self._tend)
+        place = place_of(self.url)
+        busy = f"all {self.size} connections to the database {place} are busy: try again later."
+        rest = self._waiting.turn_away(busy)
+        if self._waiting:
+            self._look_after(rest)
 
     async def _connect(self) -> TenantConnection:
         """Fill a place that was counted already."""
@@ -354,7 +319,7 @@ class TenantPool:
             return
         connection.lent = False
         self._idle.append(connection)
-        if self._turns or self._waiters:
+        if self._waiting:
             self._serve()
 
     def _discard(self, connection: TenantConnection) -> None:
@@ -366,7 +331,7 @@ class TenantPool:
     def _vacate(self) -> None:
         """Give a place up; who waits for one may open a connection there."""
         self._count -= 1
-        if self._turns or self._waiters:
+        if self._waiting:
             self._serve()
         if not self._count:
             self._drained.set()
@@ -393,10 +358,3 @@ class TenantPool:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection.terminate()
         self._discard(connection)
-
-
-def _first(queue: deque[_Waiter]) -> _Waiter | None:
-    """Who waits longest, those who gave up left out."""
-    while queue and queue[0].lent.done():
-        queue.popleft()
-    return queue[0] if queue else None
