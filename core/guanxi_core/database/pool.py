@@ -319,7 +319,7 @@ class TenantPool:
             return
         connection.lent = False
         self._idle.append(connection)
-        if self._waiting:
+        if self._timer is not None:
             self._serve()
 
     def _discard(self, connection: TenantConnection) -> None:
@@ -331,7 +331,7 @@ class TenantPool:
     def _vacate(self) -> None:
         """Give a place up; who waits for one may open a connection there."""
         self._count -= 1
-        if self._waiting:
+        if self._timer is not None:
             self._serve()
         if not self._count:
             self._drained.set()
